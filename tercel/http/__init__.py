@@ -1,0 +1,1 @@
+"""The vocabulary of HTTP that every stage shares: exchanges, responses, bodies and errors. Knows nothing of routes."""

@@ -1,0 +1,152 @@
+"""The seam between a server and a handler: one request and its response, as calls rather than messages.
+
+A server (Tercel's own, or any ASGI server through `tercel.serve.asgi`) makes one `Exchange` per request and passes it to the
+application; compiled handlers read from it and answer through it. This module must not know routes, plans or sockets. Read
+`tercel.serve.dispatch` next for what happens to an exchange, and `tercel.server.http1` for where it comes from.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+__all__ = ["BodyTooLarge", "Exchange", "Head"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+
+
+class BodyTooLarge(Exception):
+    """The request body is longer than the limit in force. Answered with 413 (RFC 9110 §15.5.14).
+
+    Args:
+        limit_bytes: the limit that was exceeded.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"request body exceeds {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class Head:
+    """Status and header fields of a response, without Content-Length, which `Exchange.respond` adds.
+
+    A head that does not depend on the request is made once, at freeze, and reused; a server may keep its rendered form in `wire`.
+
+    Args:
+        status: the status code, 200 to 599.
+        headers: lower-case names and values, in the order in which they are sent.
+    """
+
+    __slots__ = ("headers", "status", "wire")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        self.headers = headers
+        self.wire: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Head({self.status}, {self.headers!r})"
+
+
+class Exchange(ABC):
+    """One HTTP request and its response, as the application sees them.
+
+    Attributes:
+        method: the request method, case kept (RFC 9110 §9.1: methods are case-sensitive).
+        path: the percent-decoded path, with `root_path` in front when a proxy or a mount stripped nothing.
+        query_string: the bytes after `?`, undecoded.
+        headers: header fields in the order received, names in lower case.
+        root_path: the prefix under which the application is mounted, without trailing slash.
+        path_params: what the router took from the path; set by dispatch, empty before.
+        started: True once the head of a response has been handed over; from then on no other response is possible.
+    """
+
+    __slots__ = ("headers", "method", "path", "path_params", "query_string", "root_path", "started")
+
+    method: str
+    path: str
+    query_string: bytes
+    headers: list[tuple[bytes, bytes]]
+    root_path: str
+    path_params: dict[str, Any]
+    started: bool
+
+    # -- the request -------------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def scope(self) -> Scope:
+        """The ASGI HTTP connection scope, built on first use and then the same object for the rest of the exchange."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header field, or None.
+
+        Args:
+            name: in lower case.
+        """
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """All values of a header field in the order received; empty when it was not sent."""
+        return [value for key, value in self.headers if key == name]
+
+    @abstractmethod
+    async def body(self) -> bytes:
+        """The whole request body. Calling it again returns the same bytes.
+
+        Raises:
+            BodyTooLarge: longer than the limit in force.
+            starlette.requests.ClientDisconnect: the client went away before its end.
+        """
+
+    @abstractmethod
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The request body as it arrives, never an empty chunk; raises like `body`."""
+
+    @property
+    @abstractmethod
+    def disconnected(self) -> bool:
+        """True once the client is known to be gone. Never blocks."""
+
+    # -- the response ------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def respond(self, head: Head, body: bytes) -> None:
+        """Send a complete response.
+
+        Adds Content-Length unless the status forbids a body (RFC 9110 §8.6) or the head carries it already. Returns when the bytes
+        are handed to the transport; waits first while the client reads too slowly.
+        """
+
+    @abstractmethod
+    async def start(self, head: Head) -> None:
+        """Begin a response whose body follows through `write`; chunked unless the head carries Content-Length."""
+
+    @abstractmethod
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body. Suspends while the client reads too slowly; small pieces may be gathered.
+
+        Raises:
+            OSError: the client is gone.
+        """
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """End a response begun with `start`."""
+
+    # -- the same as ASGI messages -----------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def receive(self) -> Callable[[], Awaitable[Message]]:
+        """ASGI `receive` over this exchange: `http.request` messages, then `http.disconnect`."""
+
+    @property
+    @abstractmethod
+    def send(self) -> Callable[[Message], Awaitable[None]]:
+        """ASGI `send` over this exchange: `http.response.start` and `http.response.body`."""
