@@ -1,0 +1,55 @@
+# Everything one does in this repository. It needs make and Python 3.11 or newer; environments are made on first use under .cache/.
+#   make test PYTHON=python3.12        another interpreter (a version, a command or a path)
+#   make test ARGS="tests/unit -k cli" other arguments for pytest
+
+PORT ?= 8000
+HOST ?= 127.0.0.1
+PYTHONS ?= $(or $(PYTHON),auto)
+SUPPORTED := 3.13 3.11
+WORKERS ?= 2
+ARGS ?=
+ENVIRONMENT := python3 tools/environment.py
+PYTEST := -m pytest -n $(WORKERS) --dist loadfile
+# `$(call each,VERSIONS,COMMAND)` runs COMMAND with $$py set to the interpreter of the dev environment of each version.
+each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version#auto}); echo "== $$($$py -V)"; $(2); done
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format golden bench conformance docs lock env clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## serve the reference application (PORT=8000, HOST=127.0.0.1); it says where it listens once it does
+	@py=$$($(ENVIRONMENT) ensure demo $(PYTHON)) && exec $$py -m tercel run demo.app:app --host $(HOST) --port $(PORT) $(ARGS)
+
+test: ## the whole test suite on one Python (3.13 if it is here); PYTHONS="3.11 3.13" for several, ARGS for pytest
+	@$(call each,$(PYTHONS),$$py $(PYTEST) $(ARGS))
+
+test-all: ## the whole test suite on every supported Python that CI has
+	@$(MAKE) --no-print-directory test PYTHONS="$(SUPPORTED)"
+
+check: ## lint, format, types (mypy, pyright), who may import whom, generated sources
+	@$(call each,$(firstword $(PYTHONS)),sh tools/check.sh $$py)
+
+format: ## let ruff format and mend what it can
+	@$(call each,$(firstword $(PYTHONS)),$$py -m ruff format .; $$py -m ruff check --fix .)
+
+golden: ## rewrite the golden sources in tests/generated; review the diff like code
+	@$(call each,$(firstword $(PYTHONS)),TERCEL_GOLDEN=write $$py -m pytest -q tests/generated)
+
+docs: ## run every example in docs/ and README.md
+	@$(call each,$(firstword $(PYTHONS)),$$py $(PYTEST) tests/docs $(ARGS))
+
+bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=3 SECONDS=3)
+	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
+
+lock: ## rewrite requirements/ from pyproject.toml (UPGRADE=1 takes newer versions too)
+	@$(ENVIRONMENT) lock $(if $(UPGRADE),--upgrade)
+
+env: ## make the development environment and print its interpreter
+	@$(ENVIRONMENT) ensure dev $(PYTHON)
+
+clean: ## remove environments, caches and build results
+	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find tercel tests demo bench tools examples docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
