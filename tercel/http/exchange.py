@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["BodyTooLarge", "Exchange", "Head"]
 
@@ -61,9 +61,14 @@ class Exchange(ABC):
         root_path: the prefix under which the application is mounted, without trailing slash.
         path_params: what the router took from the path; set by dispatch, empty before.
         started: True once the head of a response has been handed over; from then on no other response is possible.
+        entry: what the router matched; set by dispatch, for views that are built later.
+        view: the `Request` that user code was given, once one was; set by dispatch to None before the handler runs.
     """
 
-    __slots__ = ("headers", "method", "path", "path_params", "query_string", "root_path", "started")
+    __slots__ = ("entry", "headers", "method", "path", "path_params", "query_string", "root_path", "started", "view")
+
+    native: ClassVar[bool] = False
+    """True on Tercel's own server: no anyio task group or cancel scope surrounds the handler, and writes are not ASGI messages."""
 
     method: str
     path: str
@@ -72,6 +77,8 @@ class Exchange(ABC):
     root_path: str
     path_params: dict[str, Any]
     started: bool
+    entry: Any
+    view: Any
 
     # -- the request -------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,202 @@
+"""Turning request bodies into data, strictly: what JSON or Unicode cannot say is refused as a syntax error of the client.
+
+The standard parser accepts more than JSON (NaN, lone surrogates) and fails in other ways on hostile input (recursion, digit limits);
+each would surface later as an error of the server. Knows nothing of requests: bytes in, data out. Read `tercel.http.handlers` next
+for how the error is reported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from pydantic_core import from_json
+
+__all__ = ["JSON_DEPTH_LIMIT", "is_json_content_type", "parse_json"]
+
+# Arrays and objects inside one another. More than any document people write, and half of what the standard parser itself can take
+# under Python's default recursion limit (1,000), so that code which walks the result has room left.
+JSON_DEPTH_LIMIT = 512
+
+# A body may name any content type, so what is remembered about them is bounded in number and in length.
+_REMEMBERED_TYPES = 256
+_REMEMBERED_TYPE_BYTES = 100
+
+_stock_loads = json.loads
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value of a JSON document (RFC 8259) in UTF-8, or in UTF-16 or UTF-32 as `json.loads` detects them.
+
+    Args:
+        raw: the whole document.
+
+    Raises:
+        json.JSONDecodeError: a syntax error, with the same message and position as `json.loads`; and also, where `json.loads` succeeds
+            or fails otherwise: NaN and infinities, numbers beyond a float's range, lone surrogates, bytes that are not text, nesting
+            beyond `JSON_DEPTH_LIMIT`, integers beyond `sys.get_int_max_str_digits()`.
+    """
+    if json.loads is not _stock_loads:  # an application (or a test) replaced the parser; it means every JSON body
+        return json.loads(raw)
+    try:
+        value = from_json(raw, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        # The fast parser refuses more than it has to and words its errors differently: the strict one decides and reports.
+        return _parse_strictly(raw)
+    if _may_overflow(raw):
+        return _parse_strictly(raw)
+    return value
+
+
+# -- numbers that become infinite ----------------------------------------------------------------------------------------------
+
+# After this translation a number that could overflow contains "0e000" (three digits of exponent) or 309 zeros in a row. Plus signs
+# are deleted; other bytes only have to stay different from these two.
+_DIGITS_AND_E = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x65 if byte in b"eE" else 0x2E for byte in range(256))
+_LONG_NUMBER = b"0" * 309  # the largest float has 309 digits
+_HUGE_NUMBER = re.compile(rb"(?:^|[\[,:\s])-?[0-9]+(?:(?:\.[0-9]+)?[eE]\+?[0-9]{3}|[0-9]{308})")
+
+
+def _may_overflow(raw: bytes) -> bool:
+    # The first look costs a tenth of the parsing; texts such as UUIDs get past it, and the second look at whole numbers sorts them out.
+    shape = raw.translate(_DIGITS_AND_E, b"+")
+    if b"0e000" in shape or (len(shape) > 308 and _LONG_NUMBER in shape):
+        return _HUGE_NUMBER.search(raw) is not None
+    return False
+
+
+# -- the strict parser ---------------------------------------------------------------------------------------------------------
+
+
+class _NotANumber(Exception):
+    """The standard parser met NaN, an infinity or a number that overflows; it does not say where."""
+
+
+def _refuse(_token: str) -> NoReturn:
+    raise _NotANumber
+
+
+def _finite(token: str) -> float:
+    value = float(token)
+    if math.isinf(value):
+        raise _NotANumber
+    return value
+
+
+_strict_decoder = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+
+
+def _parse_strictly(raw: bytes) -> Any:
+    text = _decode(raw)
+    _check_depth(text)
+    try:
+        value = _strict_decoder.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except _NotANumber:
+        raise _first_bad_number(text) from None
+    except RecursionError:
+        raise json.JSONDecodeError("Too deeply nested", text, 0) from None
+    except ValueError:
+        raise _first_long_integer(text) from None
+    _check_surrogates(text)
+    return value
+
+
+def _decode(raw: bytes) -> str:
+    encoding = json.detect_encoding(raw)
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        shown = raw.decode(encoding, "replace")
+        position = len(raw[: error.start].decode(encoding, "ignore"))
+        raise json.JSONDecodeError(f"Invalid {error.encoding.upper()}", shown, position) from None
+
+
+# One piece of a document that matters below; a string counts as one piece, so that nothing inside it is taken for structure.
+_TOKEN = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]|-?(?:NaN|Infinity)|-?[0-9][-+.0-9eE]*', re.DOTALL)
+
+
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
+    return ((match[0], match.start()) for match in _TOKEN.finditer(text))
+
+
+def _check_depth(text: str) -> None:
+    if text.count("[") + text.count("{") <= JSON_DEPTH_LIMIT:
+        return
+    depth = 0
+    for token, position in _tokens(text):
+        if token in "[{":
+            depth += 1
+            if depth > JSON_DEPTH_LIMIT:
+                raise json.JSONDecodeError("Too deeply nested", text, position)
+        elif token in "]}":
+            depth -= 1
+
+
+def _first_bad_number(text: str) -> json.JSONDecodeError:
+    for token, position in _tokens(text):
+        if token.endswith(("NaN", "Infinity")):
+            return json.JSONDecodeError("Expecting value", text, position)
+        if token[0] in "-0123456789" and not token.lstrip("-").isdigit() and math.isinf(_float_or_zero(token)):
+            return json.JSONDecodeError("Number out of range", text, position)
+    return json.JSONDecodeError("Number out of range", text, 0)
+
+
+def _float_or_zero(token: str) -> float:
+    try:
+        return float(token)
+    except ValueError:
+        return 0.0
+
+
+def _first_long_integer(text: str) -> json.JSONDecodeError:
+    limit = sys.get_int_max_str_digits()
+    for token, position in _tokens(text):
+        digits = token.removeprefix("-")
+        if len(digits) > limit and digits.isdigit():
+            return json.JSONDecodeError("Integer too long", text, position)
+    return json.JSONDecodeError("Integer too long", text, 0)
+
+
+# Every escape of a valid document, from left to right: a pair is consumed whole, so the named group is a surrogate without a partner.
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _check_surrogates(text: str) -> None:
+    if "\\u" not in text:
+        return
+    for match in _ESCAPE.finditer(text):
+        if match["lone"]:
+            raise json.JSONDecodeError("Unpaired surrogate", text, match.start())
+
+
+# -- content types -------------------------------------------------------------------------------------------------------------
+
+
+def is_json_content_type(value: bytes | str) -> bool:
+    """True for `application/json` and `application/*+json` (RFC 6839 §3.1), whatever their parameters and letter case.
+
+    Args:
+        value: the Content-Type field. A malformed one is not JSON.
+    """
+    if len(value) > _REMEMBERED_TYPE_BYTES:
+        return _is_json(value)
+    return _is_json_remembered(value)
+
+
+def _is_json(value: bytes | str) -> bool:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    essence = text.partition(";")[0].strip().lower()
+    main, _, sub = essence.partition("/")
+    return main == "application" and "/" not in sub and (sub == "json" or sub.endswith("+json"))
+
+
+_is_json_remembered = lru_cache(maxsize=_REMEMBERED_TYPES)(_is_json)
