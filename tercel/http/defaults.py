@@ -33,7 +33,7 @@ class DefaultPlaceholder:
         return f"Default({self.value!r})"
 
 
-def Default(value: DefaultType) -> DefaultType:  # noqa: N802
+def Default(value: DefaultType) -> DefaultType:
     """A `DefaultPlaceholder` for `value` that type checkers see as the value itself, so that it fits any parameter's type."""
     return cast("DefaultType", DefaultPlaceholder(value))
 
