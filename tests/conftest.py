@@ -594,3 +594,15 @@ def client(open_client: Callable[..., contextlib.AbstractContextManager[Client]]
             return stack.enter_context(open_client(app, **options))
 
         yield connect
+
+
+@pytest.fixture
+def serve(make_app: Callable[..., Any], client: Callable[..., Client]) -> Callable[..., Client]:
+    """Serves one endpoint as the only route of an application and returns a `Client` for it."""
+
+    def serve_one(endpoint: Callable[..., Any], path: str = "/", method: str = "GET", **options: Any) -> Client:
+        app = make_app()
+        app.api_route(path, methods=[method], **options)(endpoint)
+        return client(app)
+
+    return serve_one
