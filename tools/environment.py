@@ -194,6 +194,8 @@ def main() -> int:
     one.add_argument("python", nargs="?", help="version, command or path (default: $PYTHON, else 3.13, else the running one)")
     commands.add_parser("lock", help="rewrite requirements/*.txt").add_argument("--upgrade", action="store_true")
     arguments = parser.parse_args()
+    # The certificates that the machine trusts, as pip does; uv's own list lacks those of a company's or a sandbox's proxy.
+    os.environ.setdefault("UV_SYSTEM_CERTS", "true")
     try:
         if arguments.command == "lock":
             lock(arguments.upgrade)
