@@ -118,8 +118,8 @@ class BodyOptions(FormOptions, total=False):
     """True expects `{"name": value}` even for a single body parameter, False never does; by default it depends on their number."""
 
 
-# In the order in which the signatures show them. `None` and `_Unset` differ: what is unset is not passed to pydantic, so that another
-# `Field()` in the same `Annotated` can still say it.
+# In the order in which the signatures show them. `None` and `_Unset` differ: what is unset is not passed to pydantic, so that
+# another `Field()` in the same `Annotated` can still say it.
 _DEFAULTS: dict[str, Any] = {
     "default_factory": _Unset,
     "alias": _Unset,
@@ -196,7 +196,11 @@ def _warn(message: str) -> None:
     warnings.warn(message, category=FastAPIDeprecationWarning, stacklevel=level - 1)
 
 
-class _Marker(FieldInfo):
+# Pydantic marks the class as final for type checkers; FastAPI's public API is that markers are fields all the same.
+_FieldInfo: Any = FieldInfo
+
+
+class _Marker(_FieldInfo):  # type: ignore[misc]
     """A pydantic field that also says where its value comes from.
 
     Attributes:
@@ -209,11 +213,11 @@ class _Marker(FieldInfo):
     openapi_examples: dict[str, Example] | None
     include_in_schema: bool
 
-    def _set_options(self, default: Any, annotation: Any, options: Mapping[str, Any]) -> None:
+    def _set_options(self, default: Any, annotation: Any, options: ParamOptions) -> None:
         unknown = [name for name in options if name not in _DEFAULTS]
         if unknown:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
-        chosen = _DEFAULTS | options
+        chosen: dict[str, Any] = {**_DEFAULTS, **options}
         if chosen["example"] is not _Unset:
             _warn("`example` has been deprecated, please use `examples` instead")
         if chosen["regex"] is not None:

@@ -1,8 +1,8 @@
 """Security schemes: callables to depend on, each of which reads a credential from the request and describes itself in OpenAPI.
 
-They find credentials and never judge them; checking a password or a token is the application's work. A missing or malformed credential
-is answered with 401 and a challenge (RFC 9110 §15.5.2), or is None with `auto_error=False`. Every scheme works for WebSockets too.
-Knows nothing of routes. Read `tercel.openapi.models` next for the models behind `model`.
+They find credentials and never judge them; checking a password or a token is the application's work. A missing or malformed
+credential is answered with 401 and a challenge (RFC 9110 §15.5.2), or is None with `auto_error=False`. Every scheme works for
+WebSockets too. Knows nothing of routes. Read `tercel.openapi.models` next for the models behind `model`.
 """
 
 from base64 import b64decode
@@ -96,7 +96,8 @@ class APIKeyBase(_Scheme):
     def __init__(
         self, location: models.APIKeyIn, name: str, description: str | None, scheme_name: str | None, auto_error: bool
     ) -> None:
-        self._describe(models.APIKey(**{"in": location}, name=name, description=description), scheme_name, auto_error)
+        model = models.APIKey.model_validate({"in": location, "name": name, "description": description})
+        self._describe(model, scheme_name, auto_error)
 
     def _challenge(self) -> dict[str, str]:
         # There is no registered scheme for API keys, yet a 401 must carry a challenge.

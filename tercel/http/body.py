@@ -1,8 +1,8 @@
 """Turning request bodies into data, strictly: what JSON or Unicode cannot say is refused as a syntax error of the client.
 
-The standard parser accepts more than JSON (NaN, lone surrogates) and fails in other ways on hostile input (recursion, digit limits);
-each would surface later as an error of the server. Knows nothing of requests: bytes in, data out. Read `tercel.http.handlers` next
-for how the error is reported.
+The standard parser accepts more than JSON (NaN, lone surrogates) and fails in other ways on hostile input (recursion, digit
+limits); each would surface later as an error of the server. Knows nothing of requests: bytes in, data out. Read
+`tercel.http.handlers` next for how the error is reported.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def parse_json(raw: bytes) -> Any:
         raw: the whole document.
 
     Raises:
-        json.JSONDecodeError: a syntax error, with the same message and position as `json.loads`; and also, where `json.loads` succeeds
-            or fails otherwise: NaN and infinities, numbers beyond a float's range, lone surrogates, bytes that are not text, nesting
-            beyond `JSON_DEPTH_LIMIT`, integers beyond `sys.get_int_max_str_digits()`.
+        json.JSONDecodeError: a syntax error, with the same message and position as `json.loads`; and also, where `json.loads`
+            succeeds or fails otherwise: NaN and infinities, numbers beyond a float's range, lone surrogates, bytes that are not
+            text, nesting beyond `JSON_DEPTH_LIMIT`, integers beyond `sys.get_int_max_str_digits()`.
     """
     if json.loads is not _stock_loads:  # an application (or a test) replaced the parser; it means every JSON body
         return json.loads(raw)
@@ -63,7 +63,7 @@ _HUGE_NUMBER = re.compile(rb"(?:^|[\[,:\s])-?[0-9]+(?:(?:\.[0-9]+)?[eE]\+?[0-9]{
 
 
 def _may_overflow(raw: bytes) -> bool:
-    # The first look costs a tenth of the parsing; texts such as UUIDs get past it, and the second look at whole numbers sorts them out.
+    # The first look costs a tenth of the parsing; it stops at texts such as UUIDs too, which the second, at whole numbers, lets go.
     shape = raw.translate(_DIGITS_AND_E, b"+")
     if b"0e000" in shape or (len(shape) > 308 and _LONG_NUMBER in shape):
         return _HUGE_NUMBER.search(raw) is not None
@@ -164,7 +164,7 @@ def _first_long_integer(text: str) -> json.JSONDecodeError:
     return json.JSONDecodeError("Integer too long", text, 0)
 
 
-# Every escape of a valid document, from left to right: a pair is consumed whole, so the named group is a surrogate without a partner.
+# Every escape of a valid document, from left to right: a pair is consumed whole, so the named group is a surrogate left alone.
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )

@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 from pathlib import Path, PurePath
 from re import Pattern
 from types import GeneratorType
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -68,7 +68,7 @@ def _optional_classes() -> dict[type[Any], EncodeOne]:
     return found
 
 
-# Looked up by exact type first; entries that applications add here are used. Subclasses of these types are found through the tuples.
+# Looked up by exact type first; entries that applications add here are used. Their subclasses are found through the tuples below.
 ENCODERS_BY_TYPE: dict[type[Any], EncodeOne] = {
     bytes: lambda o: o.decode(),
     **_optional_classes(),
@@ -212,7 +212,7 @@ def _encoder_by_type(obj: Any) -> EncodeOne | None:
 
 
 def _attributes_of(obj: Any) -> dict[Any, Any]:
-    # A model of pydantic 1 can only exist if somebody imported that package; importing it here would cost start-up time and a warning.
+    # A model of pydantic 1 can only exist if somebody imported that package; importing it here would cost time and a warning.
     v1 = sys.modules.get("pydantic.v1")
     if v1 is not None and isinstance(obj, v1.BaseModel):
         raise PydanticV1NotSupportedError(
@@ -222,7 +222,7 @@ def _attributes_of(obj: Any) -> dict[Any, Any]:
         return dict(obj)
     except Exception as not_a_mapping:
         try:
-            return vars(obj)
+            return cast("dict[Any, Any]", vars(obj))
         except Exception as no_attributes:
             raise ValueError([not_a_mapping, no_attributes]) from no_attributes
 

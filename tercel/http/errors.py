@@ -57,7 +57,7 @@ class WebSocketException(StarletteWebSocketException):
 
     Args:
         code: a close code of RFC 6455 §7.4.1 or one of the application's own, 4000 to 4999 (§7.4.2).
-        reason: text for the close frame, at most 123 bytes of UTF-8 (RFC 6455 §5.5: a control frame carries 125 bytes, 2 are the code).
+        reason: text for the close frame, at most 123 bytes of UTF-8 (RFC 6455 §5.5: a control frame carries 125, the code takes 2).
     """
 
     def __init__(self, code: int, reason: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """What an error becomes on the wire when the application registered no handler of its own for it.
 
-Whatever a client sends, a validation failure is answered with 422: its report repeats the client's input, so the input must never be
-able to break the report. Knows nothing of routes. Read `tercel.serve.dispatch` next for how a handler is found.
+Whatever a client sends, a validation failure is answered with 422: its report repeats the client's input, so the input must
+never be able to break the report. Knows nothing of routes. Read `tercel.serve.dispatch` next for how a handler is found.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
 # RFC 6455 §5.5: a control frame carries at most 125 bytes, of which the close code takes 2.
 CLOSE_REASON_LIMIT_BYTES = 123
 
-# Levels of the rejected input that a report shows once it cannot be shown whole. Deeper than data people write by hand, and far from
-# the recursion limits of any JSON reader.
+# Levels of the rejected input that a report shows once it cannot be shown whole. Deeper than data people write by hand, and far
+# from the recursion limits of any JSON reader.
 _SHOWN_LEVELS = 32
 
 # Bits of an integer that is still written in digits: about 1,200 of them, below the 4,300 that Python converts by default.
@@ -81,7 +81,7 @@ def _summary(error: Any) -> str:
 
 
 def _presentable(value: Any, levels: int = _SHOWN_LEVELS) -> Any:
-    """`value` as JSON data that is sure to render: what cannot be shown is replaced, what is too deep is cut off with an ellipsis."""
+    """`value` as JSON data that is sure to render: what cannot be shown is replaced, what is too deep becomes an ellipsis."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -108,7 +108,7 @@ def _presentable(value: Any, levels: int = _SHOWN_LEVELS) -> Any:
 
 def _presentable_key(key: Any) -> str | int | bool | None:
     shown = _presentable(key, levels=0)
-    return str(shown) if isinstance(shown, float) else shown  # type: ignore[no-any-return]
+    return str(shown) if isinstance(shown, float) else shown
 
 
 def _without_surrogates(text: str) -> str:

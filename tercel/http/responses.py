@@ -46,8 +46,8 @@ ujson: Any = _import_optional("ujson")
 
 
 @deprecated(
-    "UJSONResponse is deprecated: with a return type or a response model, data is serialised to JSON by pydantic in one pass, which "
-    "is faster and needs no response class.",
+    "UJSONResponse is deprecated: with a return type or a response model, pydantic serialises the data to JSON in one pass, "
+    "which is faster and needs no response class.",
     category=FastAPIDeprecationWarning,
     stacklevel=2,
 )
@@ -61,8 +61,8 @@ class UJSONResponse(JSONResponse):
 
 
 @deprecated(
-    "ORJSONResponse is deprecated: with a return type or a response model, data is serialised to JSON by pydantic in one pass, which "
-    "is faster and needs no response class.",
+    "ORJSONResponse is deprecated: with a return type or a response model, pydantic serialises the data to JSON in one pass, "
+    "which is faster and needs no response class.",
     category=FastAPIDeprecationWarning,
     stacklevel=2,
 )

@@ -46,6 +46,7 @@ class _ThreadedContext(AbstractAsyncContextManager[T, bool], Generic[T]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        suppressed: bool | None = None
         # Shielded: a cancelled request must still release what it holds.
         with CancelScope(shield=True):
             suppressed = await anyio.to_thread.run_sync(

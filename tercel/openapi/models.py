@@ -7,19 +7,19 @@ almost everywhere. Knows nothing of routes. Read `tercel.openapi.document` next 
 import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Annotated, Any, Literal, Optional, Union
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic_core import core_schema
 from typing_extensions import TypedDict
 from typing_extensions import deprecated as deprecated_since
 
-try:
-    import email_validator as _email_validator  # noqa: F401
+if TYPE_CHECKING or find_spec("email_validator") is not None:
     from pydantic import EmailStr
-except ImportError:  # the `email` extra is not installed
+else:
 
-    class EmailStr(str):  # type: ignore[no-redef]
+    class EmailStr(str):
         """Any string: without the `email-validator` package addresses are not checked."""
 
         @classmethod
@@ -400,7 +400,7 @@ class HTTPBase(SecurityBase):
 class HTTPBearer(HTTPBase):
     """A bearer token (RFC 6750); the format is a hint for readers."""
 
-    scheme: Literal["bearer"] = "bearer"
+    scheme: Literal["bearer"] = "bearer"  # pyright: ignore[reportIncompatibleVariableOverride]
     bearerFormat: str | None = None
 
 
