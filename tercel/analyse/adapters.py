@@ -53,7 +53,7 @@ def _build_adapter(field_info: FieldInfo, config: ConfigDict | None) -> TypeAdap
         del said["default"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=UnsupportedFieldAttributeWarning)
-        annotated: Any = Annotated[(field_info.annotation, *field_info.metadata, Field(**said))]  # type: ignore[misc]
+        annotated: Any = Annotated[(field_info.annotation, *field_info.metadata, Field(**said))]
         return TypeAdapter(annotated, config=config)
 
 
@@ -109,7 +109,7 @@ def _type_key(annotation: Any) -> Hashable:
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return _class_key(annotation)
     if annotation is Any or annotation is None:
-        return annotation  # type: ignore[no-any-return]
+        return annotation
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return (Annotated, _type_key(arguments[0]), *map(_constraint_key, arguments[1:]))
@@ -122,16 +122,17 @@ def _type_key(annotation: Any) -> Hashable:
     raise _Unshared
 
 
-def _class_key(cls: type[Any]) -> Hashable:
-    if type(cls).__eq__ is not type.__eq__:
+def _class_key(cls: Any) -> Hashable:
+    metaclass: Any = type(cls)
+    if metaclass.__eq__ is not type.__eq__:  # classes that say themselves which of them are equal
         raise _Unshared
     if cls in _PLAIN_TYPES:
-        return cls
-    if issubclass(cls, BaseModel) and cls.__get_pydantic_core_schema__.__func__ is _PLAIN_GET_SCHEMA:  # type: ignore[attr-defined]
+        return (cls,)
+    if issubclass(cls, BaseModel) and getattr(cls.__get_pydantic_core_schema__, "__func__", None) is _PLAIN_GET_SCHEMA:
         # A rebuilt model has a new validator.
         return (cls, cls.__dict__.get("__pydantic_validator__"))
     if issubclass(cls, Enum) and not hasattr(cls, "__get_pydantic_core_schema__"):
-        return cls
+        return (cls,)
     raise _Unshared
 
 

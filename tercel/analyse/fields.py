@@ -211,8 +211,8 @@ class _FieldOfModel(ModelField):
 
 _INVALID_TYPE = (
     "Invalid args for response field! Hint: check that {type_} is a valid Pydantic field type. "
-    "A return annotation becomes the response model; if it is not meant as one, as in `Response | dict | None`, "
-    "say so with response_model=None in the path operation decorator."
+    "A return annotation becomes the response model; where it is not meant as one, as in `Response | dict | None`, "
+    "say so with the path operation decorator parameter response_model=None."
 )
 
 
@@ -398,7 +398,7 @@ def get_definitions(
         if "description" in definition:
             # A form feed ends the public part of a docstring.
             definition["description"] = definition["description"].split("\f")[0]
-    return mapping, dict(definitions)
+    return mapping, {str(name): definition for name, definition in definitions.items()}
 
 
 def get_schema_from_model_field(
@@ -448,13 +448,14 @@ def _annotation_has_computed_fields(annotation: Any, visited: set[type[BaseModel
 
 def _collect_models(annotation: Any, found: dict[ModelOrEnum, None]) -> None:
     """Add the models and enumerations in a type, and in the fields of these models, in the order in which they are met."""
-    if lenient_issubclass(annotation, (BaseModel, Enum)):
-        if annotation in found:
-            return
+    if isinstance(annotation, type) and annotation in found:
+        return
+    if lenient_issubclass(annotation, Enum):
         found[annotation] = None
-        if lenient_issubclass(annotation, BaseModel):
-            for info in annotation.model_fields.values():
-                _collect_models(info.annotation, found)
+    elif lenient_issubclass(annotation, BaseModel):
+        found[annotation] = None
+        for info in annotation.model_fields.values():
+            _collect_models(info.annotation, found)
     else:
         for argument in get_args(annotation):
             _collect_models(argument, found)

@@ -85,7 +85,7 @@ def get_openapi(
         "externalDocs": external_docs or None,
     }
     # The models check what users wrote, and give every object OpenAPI's order of members.
-    encoded: dict[str, Any] = jsonable_encoder(OpenAPI(**document), by_alias=True, exclude_none=True)
+    encoded: dict[str, Any] = jsonable_encoder(OpenAPI.model_validate(document), by_alias=True, exclude_none=True)
     return encoded
 
 

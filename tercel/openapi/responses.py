@@ -31,7 +31,7 @@ __all__ = [
     "validation_error_response_definition",
 ]
 
-# The shape of `RequestValidationError` as `tercel.http.handlers` answers it; `input` and `ctx` depend on the error and may be absent.
+# The shape of `RequestValidationError` as answered by `tercel.http.handlers`; `input` and `ctx` depend on the error, may be absent.
 validation_error_definition: dict[str, Any] = {
     "title": "ValidationError",
     "type": "object",
