@@ -127,12 +127,12 @@ def _class_key(cls: Any) -> Hashable:
     if metaclass.__eq__ is not type.__eq__:  # classes that say themselves which of them are equal
         raise _Unshared
     if cls in _PLAIN_TYPES:
-        return (cls,)
+        return (type, cls)
     if issubclass(cls, BaseModel) and getattr(cls.__get_pydantic_core_schema__, "__func__", None) is _PLAIN_GET_SCHEMA:
         # A rebuilt model has a new validator.
-        return (cls, cls.__dict__.get("__pydantic_validator__"))
+        return (type, cls, cls.__dict__.get("__pydantic_validator__"))
     if issubclass(cls, Enum) and not hasattr(cls, "__get_pydantic_core_schema__"):
-        return (cls,)
+        return (type, cls)
     raise _Unshared
 
 
