@@ -1,0 +1,388 @@
+"""One request and its response on a connection: what a handler reads from and answers through.
+
+The parts that only some exchanges need are made when they are used: a `RequestBody` when there is one, a `ResponseStream` when a
+response is streamed, an `AsgiBridge` when an application speaks ASGI. Knows of its connection what `Wire` says, and nothing of
+routes. Read `tercel.server.http1` for where exchanges come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import ClientDisconnect
+
+from tercel.http.exchange import Exchange, Head, Message, Scope
+from tercel.server.asgi import AsgiBridge
+from tercel.server.body import RequestBody
+from tercel.server.stream import ResponseStream, client_gone
+from tercel.server.wire import RenderedHead, render, status_forbids_body
+
+if TYPE_CHECKING:
+    from tercel.server.http1 import HttpConnection
+    from tercel.server.handle import ConnectionHandle
+
+__all__ = ["HttpExchange"]
+
+# Above this a body is handed to the transport on its own instead of being copied behind its head.
+_COPY_MAX_BYTES: Final = 65_536
+
+
+# Above this a body is handed to the transport on its own instead of being copied behind its head.
+_COPY_MAX_BYTES: Final = 65_536
+
+
+def client_gone() -> OSError:
+    """The error of writing to a client that is gone (ASGI specification 2.4: `send` raises an OSError)."""
+    return ConnectionResetError("the client has closed the connection")
+
+
+class HttpExchange(Exchange):
+    """One request on a connection of Tercel's server.
+
+    Attributes:
+        raw_path: the path as it was sent, without the query; `root_path` in front as in `path`.
+        http_version: `1.0` or `1.1`.
+        client: address and port of the client, or None when it has none (Unix socket).
+        scheme: `http` or `https`.
+        request_body: the body, or None when the request has none.
+        keep_alive: the connection may be used again afterwards.
+        finished: the response is complete, or was given up.
+        given_up: no (complete) response was or will be sent, the connection ends.
+        status: of the response; 0 before.
+        sent_body_bytes: of the response body so far.
+        began_s: when the head was complete, on the loop's clock; 0 when nobody asked for it.
+    """
+
+    __slots__ = (
+        "_bridge",
+        "_connection",
+        "_end_waiters",
+        "_on_leave",
+        "_scope",
+        "_simple",
+        "_stream",
+        "began_s",
+        "client",
+        "finished",
+        "given_up",
+        "http_version",
+        "keep_alive",
+        "raw_path",
+        "request_body",
+        "scheme",
+        "sent_body_bytes",
+        "status",
+    )
+
+    native = True
+
+    def __init__(
+        self,
+        connection: HttpConnection,
+        method: str,
+        path: str,
+        raw_path: bytes,
+        query_string: bytes,
+        headers: list[tuple[bytes, bytes]],
+        http_version: str,
+        keep_alive: bool,
+        request_body: RequestBody | None,
+    ) -> None:
+        self._connection = connection
+        self.method = method
+        self.path = path
+        self.raw_path = raw_path
+        self.query_string = query_string
+        self.headers = headers
+        self.http_version = http_version
+        self.keep_alive = keep_alive
+        self.request_body = request_body
+        self.root_path = connection.root_path
+        self.client = connection.client
+        self.scheme = connection.scheme
+        self.path_params: dict[str, Any] = {}
+        self.started = False
+        self.finished = False
+        self.given_up = False
+        # The usual case, in which the end of the head depends on nothing but the length of the body.
+        self._simple = keep_alive and http_version == "1.1" and method != "HEAD"
+        self._scope: Scope | None = None
+        self._stream: ResponseStream | None = None
+        self._bridge: AsgiBridge | None = None
+        self._end_waiters: list[asyncio.Future[None]] | None = None
+        self._on_leave: Callable[[], None] | None = None
+        self.status = 0
+        self.sent_body_bytes = 0
+        self.began_s = 0.0
+
+    # -- the request -------------------------------------------------------------------------------------------------------
+
+    @property
+    def scope(self) -> Scope:
+        scope = self._scope
+        if scope is None:
+            connection = self._connection
+            scope = self._scope = {
+                "type": "http",
+                "asgi": {"version": "3.0", "spec_version": "2.4"},
+                "http_version": self.http_version,
+                "server": connection.local_address,
+                "client": self.client,
+                "scheme": self.scheme,
+                "method": self.method,
+                "root_path": self.root_path,
+                "path": self.path,
+                "raw_path": self.raw_path,
+                "query_string": self.query_string,
+                "headers": self.headers,
+                "state": connection.server.state.copy(),
+                "extensions": {"tercel": connection.handle},
+            }
+        return scope
+
+    @property
+    def connection(self) -> ConnectionHandle:
+        """What an application may know of and do to the connection itself; the same as `scope["extensions"]["tercel"]`."""
+        return self._connection.handle
+
+    async def body(self) -> bytes:
+        return b"" if self.request_body is None else await self.request_body.read_all()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        if self.request_body is not None:
+            async for chunk in self.request_body.chunks():
+                yield chunk
+
+    @property
+    def known_body(self) -> bytes | None:
+        return b"" if self.request_body is None else self.request_body.whole
+
+    @property
+    def disconnected(self) -> bool:
+        return self._connection.gone
+
+    def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
+        return _CancelledOnDisconnect(self)
+
+    # -- the response ------------------------------------------------------------------------------------------------------
+
+    async def respond(self, head: Head, body: bytes) -> None:
+        if self._connection.write_paused:
+            await self._connection.drained()
+        self.respond_now(head, body)
+
+    def respond_now(self, head: Head, body: bytes) -> None:
+        """As `respond`, without waiting for a slow client.
+
+        Raises:
+            RuntimeError: a response was begun before, or the head names another length than the body has.
+            OSError: the client is gone.
+            ValueError: the head has a field that would split the response.
+        """
+        if self.started:
+            raise client_gone() if self.given_up else RuntimeError("the response was started already")
+        connection = self._connection
+        if connection.lost:
+            raise client_gone()
+        request_body = self.request_body
+        wire = head.wire
+        length = len(body)
+        if wire is not None and self._simple and length <= _COPY_MAX_BYTES and (request_body is None or request_body.complete):
+            self.started = True
+            self.status = head.status
+            self.sent_body_bytes = length
+            connection.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (wire, connection.server.tail, length, body))
+        else:
+            self._respond_in_full(head, body)
+        self.finished = True
+        if self._end_waiters is not None:
+            self._wake_end_waiters()
+        connection.answered(self)
+
+    def _respond_in_full(self, head: Head, body: bytes) -> None:
+        rendered = render(head)
+        length: int | None = len(body)
+        if status_forbids_body(head.status):
+            # RFC 9110 §8.6: no Content-Length in a 204; in a 304 it is the length the body of a 200 would have had.
+            length = rendered.content_length if head.status == 304 else None
+            body = b""
+        elif head.status == 205:
+            # RFC 9110 §15.3.6: a 205 has no content, which on HTTP/1.1 is said by a length of zero.
+            length = 0
+            body = b""
+        elif self.method == "HEAD":
+            # RFC 9110 §9.3.2: the fields of a GET, no content. An application that leaves the body out names its length.
+            if rendered.content_length is not None:
+                length = rendered.content_length
+            body = b""
+        elif rendered.content_length is not None and rendered.content_length != length:
+            raise RuntimeError(f"the response body has {length} bytes, its content-length says {rendered.content_length}")
+        self.started = True
+        self.status = head.status
+        self.sent_body_bytes = len(body)
+        ending = self.ending(rendered, b"" if length is None else b"content-length: %d\r\n" % length)
+        connection = self._connection
+        if len(body) <= _COPY_MAX_BYTES:
+            connection.write(b"%b%b%b" % (rendered.wire, ending, body))
+        else:
+            connection.write(rendered.wire + ending)
+            connection.write(body)
+
+    def ending(self, rendered: RenderedHead, framing: bytes) -> bytes:
+        """The end of a head: what depends on the connection, the given framing fields and the empty line."""
+        connection = self._connection
+        server = connection.server
+        if rendered.has_date:
+            tail = b"" if rendered.has_server else server.tail_server
+        else:
+            tail = server.tail_date if rendered.has_server else server.tail
+        if rendered.wants_close or not connection.can_continue(self):
+            self.keep_alive = False
+        if not self.keep_alive:
+            return b"%b%bconnection: close\r\n\r\n" % (tail, framing)
+        if self.http_version == "1.0":
+            # RFC 9112 §9.3: an HTTP/1.0 client that asked to persist has to be told that it may.
+            return b"%b%bconnection: keep-alive\r\n\r\n" % (tail, framing)
+        return b"%b%b\r\n" % (tail, framing)
+
+    def close_after(self) -> None:
+        """Do not use the connection again after this response."""
+        self.keep_alive = False
+        self._simple = False
+
+    async def start(self, head: Head) -> None:
+        self.start_now(head)
+
+    def start_now(self, head: Head) -> None:
+        """As `start`: nothing is waited for, since nothing is sent yet."""
+        if self.started:
+            raise client_gone() if self.given_up else RuntimeError("the response was started already")
+        if self._connection.lost:
+            raise client_gone()
+        self._stream = ResponseStream(self, self._connection, head)
+
+    async def write(self, data: bytes) -> None:
+        if self._stream is None:
+            raise RuntimeError("the response was not started")
+        await self._stream.write(data)
+
+    async def finish(self) -> None:
+        if self._stream is None:
+            raise RuntimeError("the response was not started")
+        self._stream.finish()
+
+    def switched_protocols(self) -> None:
+        """The connection has left HTTP with a 101; it is not the exchange's any more."""
+        self.status = 101
+        self.started = True
+        self.finished = True
+        if self._end_waiters is not None:
+            self._wake_end_waiters()
+
+    def stream_finished(self) -> None:
+        """The stream has sent its last byte."""
+        self.finished = True
+        if self._end_waiters is not None:
+            self._wake_end_waiters()
+        self._connection.answered(self)
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """The body being sent has no other end than that of the connection."""
+        return self._stream is not None and self._stream.ends_with_connection
+
+    def give_up(self) -> None:
+        """End the exchange without (the rest of) a response; what was written so far still goes out."""
+        if not self.finished:
+            if self._stream is not None:
+                self._stream.flush()
+            self.started = True
+            self.finished = True
+            self.given_up = True
+            if self._end_waiters is not None:
+                self._wake_end_waiters()
+
+    # -- the same as ASGI messages -----------------------------------------------------------------------------------------
+
+    @property
+    def receive(self) -> Callable[[], Awaitable[Message]]:
+        return self._asgi().receive
+
+    @property
+    def send(self) -> Callable[[Message], Awaitable[None]]:
+        return self._asgi().send
+
+    def _asgi(self) -> AsgiBridge:
+        if self._bridge is None:
+            self._bridge = AsgiBridge(self)
+        return self._bridge
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """Call back when the handler has suspended or ended."""
+        self._connection.loop.call_soon(callback)
+
+    # -- its end -----------------------------------------------------------------------------------------------------------
+
+    async def wait_end(self) -> None:
+        """Return when the response is complete or the client is gone."""
+        if self.finished or self._connection.gone:
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._end_waiters is None:
+            self._end_waiters = []
+        self._end_waiters.append(waiter)
+        await waiter
+
+    def client_left(self) -> None:
+        """The connection is gone, or the client will send nothing more."""
+        if self.request_body is not None and not self.request_body.complete:
+            self.request_body.lose()
+        if self._on_leave is not None:
+            self._on_leave()
+        if self._end_waiters is not None:
+            self._wake_end_waiters()
+
+    def call_on_leave(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client goes away; None takes the request back."""
+        self._on_leave = callback
+
+    def _wake_end_waiters(self) -> None:
+        waiters = self._end_waiters
+        self._end_waiters = None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _CancelledOnDisconnect(AbstractContextManager[None]):
+    """See `Exchange.cancelled_on_disconnect`."""
+
+    __slots__ = ("_exchange", "_requested", "_task")
+
+    def __init__(self, exchange: HttpExchange) -> None:
+        self._exchange = exchange
+        self._task: asyncio.Task[Any] | None = None
+        self._requested = False
+
+    def __enter__(self) -> None:
+        if self._exchange.disconnected:
+            raise ClientDisconnect
+        self._task = asyncio.current_task()
+        self._exchange.call_on_leave(self._leave)
+
+    def _leave(self) -> None:
+        if self._task is not None and not self._requested:
+            self._requested = True
+            self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._exchange.call_on_leave(None)
+        if not self._requested or self._task is None:
+            return
+        # As asyncio.timeout: somebody else may have cancelled the task too, and then it stays cancelled.
+        if self._task.uncancel() <= 0 and kind is not None and issubclass(kind, asyncio.CancelledError):
+            raise ClientDisconnect from error

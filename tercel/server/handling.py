@@ -1,0 +1,96 @@
+"""Runs the handler of one exchange and sees to it that exactly one response leaves, whatever the handler does.
+
+Knows exchanges and handlers; of the connection only that a response can be broken off. Read `tercel.server.http1` for who calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import ClientDisconnect
+
+from tercel.http.exchange import BodyTooLarge
+from tercel.server.wire import plain_text
+
+if TYPE_CHECKING:
+    from tercel.server.asgi import Handler
+    from tercel.server.exchange import HttpExchange
+    from tercel.server.http1 import HttpConnection
+
+__all__ = ["run_handler", "start_task"]
+
+_log: Final = logging.getLogger("tercel.error")
+
+_INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
+_TOO_LARGE: Final = plain_text(413, "Content Too Large")
+
+
+if sys.version_info >= (3, 12):
+
+    def start_task(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        """Start a task that runs at once, in place, until it first suspends; done already when it never does."""
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+
+else:
+
+    def start_task(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        """Start a task in the next iteration of the loop: before 3.12 there are no eager ones."""
+        return loop.create_task(coroutine)
+
+
+async def run_handler(handler: Handler, exchange: HttpExchange, connection: HttpConnection) -> None:
+    """Run a handler to its end. Raises nothing but cancellation."""
+    try:
+        await handler(exchange)
+    except asyncio.CancelledError:
+        connection.break_off(exchange)
+        raise
+    except Exception as error:
+        _handler_failed(exchange, connection, error)
+    else:
+        if not exchange.finished:
+            _handler_left(exchange, connection)
+
+
+def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: Exception) -> None:
+    if isinstance(error, (OSError, ClientDisconnect)) and (connection.gone or exchange.given_up):
+        # The client went away, which is no fault of the application.
+        connection.break_off(exchange)
+        return
+    if isinstance(error, BodyTooLarge) and not exchange.started:
+        exchange.close_after()
+        _answer(exchange, connection, 413)
+        return
+    _log.error("Exception in the application for %s %s", exchange.method, _printable(exchange), exc_info=error)
+    if not exchange.started:
+        _answer(exchange, connection, 500)
+    elif not exchange.finished:
+        connection.break_off(exchange)
+
+
+def _handler_left(exchange: HttpExchange, connection: HttpConnection) -> None:
+    if connection.gone:
+        connection.break_off(exchange)
+    elif not exchange.started:
+        _log.error("The application ended without a response to %s %s", exchange.method, _printable(exchange))
+        _answer(exchange, connection, 500)
+    else:
+        _log.error("The application ended without completing its response to %s %s", exchange.method, _printable(exchange))
+        connection.break_off(exchange)
+
+
+def _answer(exchange: HttpExchange, connection: HttpConnection, status: int) -> None:
+    if connection.lost:
+        connection.break_off(exchange)
+        return
+    head, body = _INTERNAL_ERROR if status == 500 else _TOO_LARGE
+    exchange.respond_now(head, body)
+
+
+def _printable(exchange: HttpExchange) -> str:
+    # As it was sent: percent-encoded, so that no path can write a line of its own into the log.
+    return exchange.raw_path.decode("latin-1")

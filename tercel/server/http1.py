@@ -1,0 +1,652 @@
+"""One HTTP/1.1 connection: bytes to requests, one at a time, in order, within limits of size and time.
+
+llhttp (httptools) reads the heads; bodies are counted or decoded here, since the boundary between two messages has to be exact: a
+pipelined request is not looked at before the one in front of it is answered. Knows no routes and no ASGI. Read
+`tercel.server.exchange` next for what a request becomes, `tercel.server.handling` for who answers it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
+from tercel.server.exchange import HttpExchange
+from tercel.server.handle import ConnectionHandle
+from tercel.server.handshake import wants_websocket
+from tercel.server.handling import run_handler, start_task
+from tercel.server.request_head import (
+    SPECIAL_FIELDS,
+    Rejected,
+    RequestFraming,
+    explain_syntax_error,
+    parse_target,
+    read_framing,
+)
+from tercel.server.stream import client_gone
+from tercel.server.wire import CONTINUE, plain_text
+
+if TYPE_CHECKING:
+    from tercel.server.serving import Server
+
+__all__ = ["HttpConnection"]
+
+# What the connection waits for.
+_HEAD: Final = 0  # a request
+_LENGTH: Final = 1  # the rest of a body whose length is known
+_CHUNKED: Final = 2  # the rest of a chunked body
+_WAITING: Final = 3  # the answer; the request is complete
+_CLOSING: Final = 4  # its end; what still arrives is dropped
+_UPGRADED: Final = 5  # a WebSocket to take it over
+
+_METHODS: Final = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY")
+}
+
+
+class HttpConnection(asyncio.Protocol):
+    """One client.
+
+    Attributes:
+        exchange: the request that waits for its answer, or None.
+        lost: nothing can be sent any more.
+        gone: the client has closed its side at least (RFC 9112 §9.6: it may still read).
+        write_paused: more than the high-water mark waits for the client.
+        deadline: when `tick` has something to do, on the loop's clock.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_client_closes",
+        "_config",
+        "_consuming",
+        "_decoder",
+        "_discarded_bytes",
+        "_drain_waiters",
+        "_handle",
+        "_head",
+        "_head_complete",
+        "_headers",
+        "_left_bytes",
+        "_parser",
+        "_paused_by_app",
+        "_reading_paused",
+        "_ready",
+        "_special",
+        "_stall_left_bytes",
+        "_stall_since_s",
+        "_state",
+        "_trusted",
+        "_upgrade",
+        "_url",
+        "client",
+        "deadline",
+        "drain_callback",
+        "exchange",
+        "gone",
+        "local_address",
+        "loop",
+        "lost",
+        "root_path",
+        "scheme",
+        "server",
+        "transport",
+        "write",
+        "write_paused",
+    )
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.loop = server.loop
+        self._config = server.config
+        self.root_path = server.config.root_path
+        self.exchange: HttpExchange | None = None
+        self._ready: HttpExchange | None = None
+        self.gone = False
+        self.lost = False
+        self.write_paused = False
+        self.deadline = math.inf
+        self.drain_callback = False
+        self._handle: ConnectionHandle | None = None
+        self._state = _HEAD
+        self._consuming = False
+        self._client_closes = False
+        self._parser: httptools.HttpRequestParser | None = None
+        self._head: bytearray | None = None
+        self._head_complete = False
+        self._upgrade = False
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._special: list[tuple[bytes, bytes]] = []
+        self._ahead: bytearray | None = None
+        self._left_bytes = 0
+        self._discarded_bytes = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._reading_paused = False
+        self._paused_by_app = False
+        self._drain_waiters: list[asyncio.Future[None]] | None = None
+        self._stall_since_s = 0.0
+        self._stall_left_bytes = 0
+
+    # -- the transport's calls ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.write = self.transport.write
+        config = self._config
+        self.transport.set_write_buffer_limits(config.write_high_water_bytes, config.write_low_water_bytes)
+        self.client = _address(transport.get_extra_info("peername"))
+        self.local_address = _address(transport.get_extra_info("sockname"), unix=True)
+        self.scheme = "https" if transport.get_extra_info("sslcontext") is not None else "http"
+        self._trusted = self.server.forwarded.trusts(self.client)
+        self.deadline = self.loop.time() + config.head_timeout_s
+        self.server.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = self.gone = True
+        self._state = _CLOSING
+        self._parser = None
+        self._ahead = None
+        self.server.closed(self)
+        if self.exchange is not None:
+            self.exchange.client_left()
+        self._wake_drain_waiters()
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state <= _CHUNKED:
+            self._consume(data)
+        elif state != _CLOSING:
+            self._look_ahead(data)
+
+    def eof_received(self) -> bool:
+        self.gone = True
+        exchange = self.exchange
+        if exchange is None and self._ahead is None:
+            # Nothing is owed. An incomplete head is not answered: the client said that it has no more to say.
+            self._state = _CLOSING
+            return False
+        if exchange is not None:
+            exchange.client_left()
+        # RFC 9112 §9.6: a client may close its side and still read. TLS has no such state.
+        return self.scheme != "https"
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._stall_since_s = self.loop.time()
+        self._stall_left_bytes = self.transport.get_write_buffer_size()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self._wake_drain_waiters()
+
+    # -- bytes to requests -------------------------------------------------------------------------------------------------
+
+    def _consume(self, data: bytes) -> None:
+        position = 0
+        size = len(data)
+        self._consuming = True
+        try:
+            while position < size:
+                state = self._state
+                if state == _HEAD:
+                    position = self._read_head(data, position)
+                elif state == _LENGTH:
+                    position = self._read_length(data, position)
+                elif state == _CHUNKED:
+                    position = self._read_chunked(data, position)
+                else:
+                    if state != _CLOSING:
+                        self._look_ahead(data[position:])
+                    return
+                if self._ready is not None and self._state == _WAITING:
+                    self._launch()
+            if self._ready is not None:
+                # Its body is still coming, but the handler may want to read it as it does, or to refuse it.
+                self._launch()
+        except Rejected as rejected:
+            self._reject(rejected)
+        finally:
+            self._consuming = False
+        if self._state in (_LENGTH, _CHUNKED):
+            self.deadline = self.loop.time() + self._config.body_timeout_s
+
+    def _look_ahead(self, data: bytes) -> None:
+        if self._ahead is None:
+            self._ahead = bytearray(data)
+        else:
+            self._ahead += data
+        if len(self._ahead) >= self._config.look_ahead_bytes:
+            self._pause_reading()
+
+    def _consume_ahead(self) -> None:
+        if self._state != _HEAD or self._consuming:
+            return
+        ahead = self._ahead
+        self._ahead = None
+        self._resume_reading()
+        if ahead is not None:
+            self._consume(bytes(ahead))
+        if self.gone and self._state == _HEAD and self._ahead is None and not self.lost:
+            self._close()
+
+    def take_ahead(self) -> bytes:
+        """The bytes behind an upgrade request; they are the new protocol's."""
+        ahead = self._ahead
+        self._ahead = None
+        self._resume_reading()
+        return b"" if ahead is None else bytes(ahead)
+
+    def _read_head(self, data: bytes, position: int) -> int:
+        before = self._head
+        if before is None:
+            # RFC 9112 §2.2: empty lines in front of a request line are ignored.
+            while data[position] in b"\r\n":
+                position += 1
+                if position == len(data):
+                    return position
+            end = data.find(b"\r\n\r\n", position)
+            if end >= 0:
+                stop = end + 4
+                head = data if position == 0 and stop == len(data) else data[position:stop]
+                self._parse(head, head)
+                self._open_exchange(head)
+                return stop
+            self._head = before = bytearray()
+            self.deadline = self.loop.time() + self._config.head_timeout_s
+        # The slow way: the head comes in pieces. llhttp sees them as they come, so that nonsense is answered at once.
+        overlap = min(3, len(before))
+        end = (bytes(before[len(before) - overlap :]) + data[position : position + 4]).find(b"\r\n\r\n")
+        if end >= 0:
+            stop = position + end + 4 - overlap
+        else:
+            end = data.find(b"\r\n\r\n", position)
+            stop = len(data) if end < 0 else end + 4
+        piece = data[position:stop]
+        before += piece
+        head = bytes(before) if end >= 0 else b""
+        self._parse(piece, before)
+        if end >= 0 or self._head_complete:
+            self._head = None
+            self._open_exchange(head)
+        return stop
+
+    def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
+        if len(head) > self._config.max_head_bytes:
+            if b"\r\n" not in head[: self._config.max_target_bytes + 64]:
+                raise Rejected(414, "the request target is too long")
+            raise Rejected(431, "the request head is too large")
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
+        try:
+            parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._upgrade = True
+        except httptools.HttpParserError as error:
+            raise explain_syntax_error(bytes(head), str(error)) from None
+
+    def on_url(self, url: bytes) -> None:
+        self._url = self._url + url if self._url else url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        value = value.rstrip(b" \t")
+        self._headers.append((name, value))
+        if name in SPECIAL_FIELDS:
+            self._special.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+
+    def _open_exchange(self, head: bytes) -> None:
+        parser = self._parser
+        assert parser is not None
+        config = self._config
+        url, headers, special = self._url, self._headers, self._special
+        complete, upgrade = self._head_complete, self._upgrade
+        self._url, self._headers, self._special, self._head_complete, self._upgrade = b"", [], [], False, False
+        method_bytes = parser.get_method()
+        if head.startswith(b"%b %b HTTP/1.1\r\n" % (method_bytes, url)):
+            version = "1.1"
+        elif head.startswith(b"%b %b HTTP/1.0\r\n" % (method_bytes, url)):
+            version = "1.0"
+        else:
+            raise explain_syntax_error(head, "version")
+        if not complete:
+            raise Rejected(400, "the request is malformed")
+        if len(url) > config.max_target_bytes:
+            raise Rejected(414, "the request target is too long")
+        if len(headers) > config.max_headers:
+            raise Rejected(431, "too many header fields")
+        framing = read_framing(special, version)
+        method = _METHODS.get(method_bytes) or method_bytes.decode()
+        path, raw_path, query_string, authority = parse_target(url, method)
+        if method == "CONNECT":
+            # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
+            raise Rejected(501, "CONNECT is not implemented")
+        if authority is not None:
+            # RFC 9112 §3.2.2: the authority of the target replaces whatever Host says.
+            headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
+        if self.root_path:
+            path = self.root_path + path
+            raw_path = self.root_path.encode() + raw_path
+        self._client_closes = not parser.should_keep_alive()
+        keep_alive = not (self._client_closes or self.server.draining.begun)
+        body = self._expect_body(framing)
+        exchange = HttpExchange(self, method, path, raw_path, query_string, headers, version, keep_alive, body)
+        if framing.forwarded and self._trusted:
+            exchange.client, exchange.scheme = self.server.forwarded.read(headers, self.client, self.scheme)
+        if self.server.access_log is not None:
+            exchange.began_s = self.loop.time()
+        self.exchange = exchange
+        if upgrade and method == "GET" and version == "1.1" and wants_websocket(framing.upgrade):
+            exchange.close_after()
+            self._state = _UPGRADED
+            self.server.open_websocket(self, exchange)
+        else:
+            self._ready = exchange
+
+    def _expect_body(self, framing: RequestFraming) -> RequestBody | None:
+        length = framing.length_bytes
+        if length == 0:
+            self._state = _WAITING
+            return None
+        limit = self._config.max_body_bytes
+        if limit is not None and length > limit:
+            raise Rejected(413, "the request body is too large")
+        # llhttp is left in front of a body it will never see; the next head gets a new parser.
+        self._parser = None
+        self._discarded_bytes = 0
+        if length < 0:
+            self._state = _CHUNKED
+            self._decoder = ChunkedDecoder(self._config.max_head_bytes)
+        else:
+            self._state = _LENGTH
+            self._left_bytes = length
+        return RequestBody(self, limit, framing.expects_continue)
+
+    def _read_length(self, data: bytes, position: int) -> int:
+        piece = data[position : position + self._left_bytes]
+        self._left_bytes -= len(piece)
+        self._take_body(piece)
+        if self._left_bytes == 0:
+            self._end_body()
+        return position + len(piece)
+
+    def _read_chunked(self, data: bytes, position: int) -> int:
+        decoder = self._decoder
+        assert decoder is not None
+        pieces: list[bytes] = []
+        try:
+            position = decoder.feed(data, position, pieces)
+        except BodySyntaxError as error:
+            raise Rejected(400, f"the chunked body is malformed: {error}") from None
+        for piece in pieces:
+            self._take_body(piece)
+        if decoder.complete and self._state == _CHUNKED:
+            self._decoder = None
+            self._end_body()
+        return position
+
+    def _take_body(self, piece: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None and exchange.request_body is not None:
+            body = exchange.request_body
+            body.feed(piece)
+            if body.buffered_bytes >= self._config.body_buffer_bytes or body.too_large:
+                self._pause_reading()
+            return
+        # Answered already; a little is read to the end for the sake of the next request.
+        self._discarded_bytes += len(piece)
+        if self._discarded_bytes > self._config.discard_body_bytes:
+            self._linger()
+
+    def _end_body(self) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            self._become_idle()
+            return
+        self._state = _WAITING
+        if exchange.request_body is not None:
+            exchange.request_body.end()
+        # Whatever was held back is in memory now; reading on is how a client's leaving is noticed.
+        self._resume_reading()
+
+    # -- requests to answers -----------------------------------------------------------------------------------------------
+
+    def _launch(self) -> None:
+        exchange = self._ready
+        assert exchange is not None
+        self._ready = None
+        server = self.server
+        task = start_task(run_handler(server.handler, exchange, self), self.loop)
+        if not task.done():
+            server.keep_task(task)
+
+    def can_continue(self, exchange: HttpExchange) -> bool:
+        """Whether the connection may outlive the response whose head is being written."""
+        body = exchange.request_body
+        if body is None or body.complete:
+            return True
+        # The client waits for a 100 that will not come, and may or may not send its body (RFC 9110 §10.1.1).
+        if body.waits_for_continue or body.too_large:
+            return False
+        return self._state == _CHUNKED or self._left_bytes <= self._config.discard_body_bytes
+
+    def answered(self, exchange: HttpExchange) -> None:
+        """The response of the current exchange is complete."""
+        self.exchange = None
+        self.server.count_response(exchange)
+        if self._state == _CLOSING:
+            return
+        body = exchange.request_body
+        if not exchange.keep_alive:
+            # Who asked for the close sends nothing more; who did not may be sending its next request right now.
+            if self._client_closes and self._ahead is None and (body is None or body.complete):
+                self._close()
+            else:
+                if body is not None and not body.complete:
+                    body.lose()
+                self._linger()
+        elif self._state == _WAITING:
+            self._become_idle()
+        else:
+            if body is not None:
+                body.lose()
+            self._resume_reading()
+
+    def _become_idle(self) -> None:
+        self._state = _HEAD
+        self._paused_by_app = False
+        self.deadline = self.loop.time() + self._config.keep_alive_timeout_s
+        if not self._consuming:
+            if self._ahead is not None or self._reading_paused or self.gone:
+                self.loop.call_soon(self._consume_ahead)
+            if self.server.draining.begun and self._ahead is None:
+                self._close()
+
+    def break_off(self, exchange: HttpExchange) -> None:
+        """End an exchange whose response can not be completed, so that the client sees that something is missing."""
+        if exchange.finished:
+            return
+        unseen = exchange.ends_with_connection
+        exchange.give_up()
+        self.exchange = None
+        self.server.count_response(exchange)
+        if self.lost:
+            return
+        if unseen:
+            # An orderly end would look like the end of the body.
+            self._state = _CLOSING
+            self.transport.abort()
+        else:
+            self._close()
+
+    def _reject(self, rejected: Rejected) -> None:
+        exchange = self.exchange
+        self._ready = None
+        self.exchange = None
+        if exchange is not None:
+            # Its body turned out to be broken while it was being answered.
+            started = exchange.started
+            exchange.give_up()
+            exchange.client_left()
+            if started:
+                self._close()
+                return
+        self._state = _WAITING
+        self._client_closes = False
+        head, body = plain_text(rejected.status, rejected.reason + "\n")
+        head.headers.extend(rejected.headers)
+        answer = HttpExchange(self, "GET", "", b"", b"", [], "1.1", False, None)
+        answer.respond_now(head, body)
+
+    # -- the end -----------------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        self._state = _CLOSING
+        self.deadline = self.loop.time() + self._config.write_timeout_s
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Close our side and drop what still comes: closing both with bytes unread would reset the connection and, with it, take
+        the response out of the client's hands (RFC 9112 §9.6)."""
+        self._state = _CLOSING
+        self._ahead = None
+        if self.lost:
+            return
+        self.deadline = self.loop.time() + self._config.linger_timeout_s
+        self._paused_by_app = False
+        self._resume_reading()
+        if self.gone:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def drain(self) -> None:
+        """The server has begun to stop: an idle connection ends now, a busy one after its answer."""
+        if self.exchange is not None:
+            self.exchange.close_after()
+        elif self._state == _HEAD and self._head is None and self._ahead is None:
+            self._close()
+
+    def tick(self, now_s: float) -> None:
+        """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""
+        if self.write_paused:
+            left = self.transport.get_write_buffer_size()
+            if left < self._stall_left_bytes:
+                self._stall_left_bytes = left
+                self._stall_since_s = now_s
+            elif now_s - self._stall_since_s >= self._config.write_timeout_s:
+                self.abort()
+                return
+        if now_s < self.deadline:
+            return
+        state = self._state
+        self.deadline = math.inf
+        if state == _CLOSING:
+            left = self.transport.get_write_buffer_size()
+            if left and left != self._stall_left_bytes:
+                # The response is still on its way, and moves.
+                self._stall_left_bytes = left
+                self.deadline = now_s + self._config.write_timeout_s
+            else:
+                self.transport.abort()
+        elif state == _HEAD:
+            if self._head is not None:
+                self._reject(Rejected(408, "the request head took too long"))
+            else:
+                self._close()
+        elif state in (_LENGTH, _CHUNKED):
+            if self._reading_paused:
+                self.deadline = now_s + self._config.body_timeout_s
+            elif self.exchange is None:
+                self._linger()
+            else:
+                self._reject(Rejected(408, "the request body took too long"))
+
+    # -- flow control ------------------------------------------------------------------------------------------------------
+
+    def send_continue(self) -> None:
+        """See `BodySource`."""
+        if not self.lost and self.exchange is not None and not self.exchange.started:
+            self.write(CONTINUE)
+
+    def body_taken(self) -> None:
+        """See `BodySource`."""
+        if self._reading_paused and self._state in (_LENGTH, _CHUNKED):
+            self.deadline = self.loop.time() + self._config.body_timeout_s
+            self._resume_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._paused_by_app and not self.lost:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    async def drained(self) -> None:
+        """Return when the client has taken enough of what waits for it.
+
+        Raises:
+            OSError: it is gone.
+        """
+        while self.write_paused and not self.lost:
+            waiter: asyncio.Future[None] = self.loop.create_future()
+            if self._drain_waiters is None:
+                self._drain_waiters = []
+            self._drain_waiters.append(waiter)
+            await waiter
+        if self.lost:
+            raise client_gone()
+
+    def _wake_drain_waiters(self) -> None:
+        waiters = self._drain_waiters
+        self._drain_waiters = None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- what a handle may do ----------------------------------------------------------------------------------------------
+
+    @property
+    def handle(self) -> ConnectionHandle:
+        """The connection as its application may see it."""
+        if self._handle is None:
+            self._handle = ConnectionHandle(self, self.server.draining)
+        return self._handle
+
+    def bytes_buffered(self) -> int:
+        return 0 if self.lost else self.transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        self._paused_by_app = True
+        self._pause_reading()
+
+    def resume_reading(self) -> None:
+        self._paused_by_app = False
+        self._resume_reading()
+
+    def abort(self) -> None:
+        self._state = _CLOSING
+        if not self.lost:
+            self.transport.abort()
+
+    def drain_subscribed(self) -> None:
+        self.drain_callback = True
+
+
+def _address(address: object, unix: bool = False) -> tuple[str, int | None] | None:
+    """Host and port of a socket address; for a Unix socket's own address (path, None)."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        return str(address[0]), int(address[1])
+    if unix and isinstance(address, (str, bytes)) and address:
+        return (address if isinstance(address, str) else address.decode(errors="replace")), None
+    return None

@@ -1,0 +1,176 @@
+"""What llhttp leaves open about a request head: the form of the target, the host, the version, which fields mean something here.
+
+Pure; raises `Rejected` with the status a bad head is answered with. Read `tercel.server.http1` next, which calls it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import unquote
+
+__all__ = ["Rejected", "RequestFraming", "Target", "explain_syntax_error", "parse_target", "read_framing"]
+
+
+class Rejected(Exception):
+    """The request is answered by the server itself and the connection closed.
+
+    Args:
+        status: the status code.
+        reason: one line for the client, without anything it sent.
+        headers: further fields of the answer.
+    """
+
+    def __init__(self, status: int, reason: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers or []
+
+
+class Target(NamedTuple):
+    """A request target (RFC 9112 §3.2), taken apart."""
+
+    path: str
+    raw_path: bytes
+    query_string: bytes
+    authority: bytes | None
+
+
+# RFC 9112 §3.2.2: the absolute form; userinfo is refused (RFC 9110 §4.2.4).
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]*)([^#]*)", re.IGNORECASE)
+# RFC 9110 §7.2 and RFC 3986 §3.2.2: a registered name, an address, an address in brackets; then a port. `_` is not in the grammar
+# of host names but in use.
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+
+
+def parse_target(target: bytes, method: str) -> Target:
+    """Path, query and authority of a request target.
+
+    The path is decoded as percent-encoded UTF-8 with U+FFFD for what is none; `%2F` becomes a slash there, as in every ASGI server,
+    and stays visible in `raw_path`. Dot segments are left alone: only the application knows what they mean to it.
+
+    Raises:
+        Rejected: 400, no valid target for this method.
+    """
+    authority: bytes | None = None
+    # RFC 9112 §3.2: a fragment is no part of a target.
+    if b"#" in target:
+        raise Rejected(400, "the request target has a fragment")
+    if target[:1] != b"/":
+        if target == b"*":
+            if method != "OPTIONS":
+                raise Rejected(400, "the request target * belongs to OPTIONS")
+            return Target("*", b"*", b"", None)
+        match = _ABSOLUTE.fullmatch(target)
+        if match is None or not match[1] or not is_host(match[1]):
+            raise Rejected(400, "the request target is malformed")
+        authority = match[1]
+        target = match[2]
+        if target[:1] != b"/":
+            # RFC 9110 §4.2.3: an empty path means the same as "/".
+            target = b"/" + target
+    raw_path, _, query_string = target.partition(b"?")
+    path = raw_path.decode("latin-1")
+    if "%" in path:
+        path = unquote(path)
+    return Target(path, raw_path, query_string, authority)
+
+
+def is_host(value: bytes) -> bool:
+    """True for what a Host field may carry (an empty one included)."""
+    return _HOST.fullmatch(value) is not None
+
+
+class RequestFraming(NamedTuple):
+    """What the fields of a head say about body, host and connection.
+
+    Args:
+        length_bytes: of the body; 0 without one, -1 for a chunked one.
+        expects_continue: the client waits for `100 Continue`.
+        upgrade: the value of the Upgrade field.
+        forwarded: the request has forwarding fields of a proxy.
+    """
+
+    length_bytes: int
+    expects_continue: bool
+    upgrade: bytes
+    forwarded: bool
+
+
+SPECIAL_FIELDS: Final = frozenset(
+    (b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-forwarded-for", b"x-forwarded-proto")
+)
+
+# Hosts found valid before. A server sees few; bounded for those who send many.
+_known_hosts: set[bytes] = set()
+_KNOWN_HOSTS_MAX: Final = 1024
+
+
+def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFraming:
+    """Interpret the fields in `SPECIAL_FIELDS`.
+
+    Raises:
+        Rejected: 400, 417 or 501.
+    """
+    host: bytes | None = None
+    length_bytes = 0
+    expects_continue = False
+    forwarded = False
+    upgrade = b""
+    for name, value in special:
+        if name == b"host":
+            # RFC 9112 §3.2: more than one Host, or an invalid one, is 400.
+            if host is not None:
+                raise Rejected(400, "more than one Host field")
+            if value not in _known_hosts:
+                if not is_host(value):
+                    raise Rejected(400, "the Host field is malformed")
+                if len(_known_hosts) < _KNOWN_HOSTS_MAX:
+                    _known_hosts.add(value)
+            host = value
+        elif name == b"content-length":
+            # llhttp has refused signs, lists, duplicates and a Transfer-Encoding beside it.
+            length_bytes = int(value)
+            if length_bytes > 0x7FFF_FFFF_FFFF_FFFF:
+                raise Rejected(400, "Content-Length is out of range")
+        elif name == b"transfer-encoding":
+            # RFC 9112 §6.1: it came with HTTP/1.1; in a 1.0 message the framing is to be treated as faulty.
+            if version == "1.0":
+                raise Rejected(400, "Transfer-Encoding in an HTTP/1.0 request")
+            if value.lower() != b"chunked":
+                raise Rejected(501, "the transfer coding is not implemented")
+            length_bytes = -1
+        elif name == b"expect":
+            # RFC 9110 §10.1.1: any other expectation may be answered with 417.
+            if value.lower() != b"100-continue":
+                raise Rejected(417, "the expectation is not known")
+            expects_continue = version == "1.1"
+        elif name == b"upgrade":
+            upgrade = value
+        else:
+            forwarded = True
+    if host is None and version == "1.1":
+        raise Rejected(400, "the Host field is missing")
+    return RequestFraming(length_bytes, expects_continue and length_bytes != 0, upgrade, forwarded)
+
+
+_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [\x21-\x7e]+ HTTP/([0-9])\.([0-9])")
+_KNOWN_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"))
+
+
+def explain_syntax_error(head: bytes, message: str) -> Rejected:
+    """The answer to a head that llhttp refused: 501 for a method or 505 for a version nobody implements, otherwise 400.
+
+    Args:
+        head: the head as far as it was received.
+        message: llhttp's.
+    """
+    match = _REQUEST_LINE.match(head.split(b"\r\n", 1)[0])
+    if match is not None:
+        if match[2] != b"1" or match[3] not in b"01":
+            return Rejected(505, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+        # RFC 9110 §15.6.2: a method the server does not know at all.
+        if "method" in message.lower() and match[1] not in _KNOWN_METHODS:
+            return Rejected(501, "the method is not implemented")
+    return Rejected(400, "the request is malformed")

@@ -1,0 +1,364 @@
+"""One running server in one event loop: listeners, connections, clock, time limits, draining; and `serving` to run it in a test.
+
+Knows connections as things that can be ticked, drained and aborted. Processes and signals are `tercel.server.supervisor`'s; what a
+connection does is `tercel.server.http1`'s and `tercel.server.websocket`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+from tercel.server.asgi import AsgiApp, handler_for
+from tercel.server.config import ServerConfig
+from tercel.server.exchange import HttpExchange
+from tercel.server.forwarded import ForwardedFields
+from tercel.server.handle import Draining
+from tercel.server.handling import start_task
+from tercel.server.handshake import check_opening
+from tercel.server.http1 import HttpConnection
+from tercel.server.lifespan import Lifespan
+from tercel.server.logs import log_response
+from tercel.server.sockets import bind_sockets, tls_context, unlink_unix_socket, url_of
+from tercel.server.websocket import WebSocketSession, run_websocket
+from tercel.server.wire import tail_lines
+
+__all__ = ["Server", "serving"]
+
+_log: Final = logging.getLogger("tercel.error")
+
+# Out of file descriptors or memory for sockets: nothing to do but wait until connections end.
+_ACCEPT_RETRY_S: Final = 0.25
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# So many accepts in a row before others have their turn.
+_ACCEPT_BURST: Final = 64
+# WebSockets told to go, between two turns of the loop.
+_DRAIN_BATCH: Final = 100
+# After the grace period: for `finally` blocks of cancelled handlers.
+_CANCEL_WAIT_S: Final = 1.0
+
+
+class _Ticking(Protocol):
+    deadline: float
+    write_paused: bool
+
+    def tick(self, now_s: float) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class Server:
+    """Serves one application on the running event loop.
+
+    Args:
+        app: an ASGI application; HTTP goes to its `direct_handler()` when it has one.
+        config: the settings.
+
+    Attributes:
+        state: what the application's lifespan left in its state.
+        draining: whether the server has begun to stop.
+        connections: what is open, WebSockets included.
+        response_count: responses completed.
+    """
+
+    def __init__(self, app: AsgiApp, config: ServerConfig | None = None) -> None:
+        self.config = config or ServerConfig()
+        self.app = app
+        self.loop = asyncio.get_running_loop()
+        self.handler = handler_for(app)
+        self.forwarded = ForwardedFields(self.config.proxy_headers, self.config.forwarded_allow_ips)
+        self.draining = Draining()
+        self.connections: set[_Ticking] = set()
+        self.response_count = 0
+        self.on_max_requests: Callable[[], None] | None = None
+        access = logging.getLogger("tercel.access")
+        self.access_log = access if self.config.access_log and access.isEnabledFor(logging.INFO) else None
+        self._lifespan = Lifespan(app, self.config.lifespan)
+        self.state = self._lifespan.state
+        self._tls = tls_context(self.config)
+        self._listeners: list[socket.socket] = []
+        self._accepting: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._hurry = asyncio.Event()
+        self._date_timer: asyncio.TimerHandle | None = None
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._tick_s = self._tick_interval_s()
+        self.tail = self.tail_server = self.tail_date = b""
+
+    # -- where it is -------------------------------------------------------------------------------------------------------
+
+    @property
+    def urls(self) -> list[str]:
+        """Where it listens."""
+        return [url_of(listener, self._tls is not None) for listener in self._listeners]
+
+    @property
+    def url(self) -> str:
+        """Where it listens, first of all."""
+        return self.urls[0]
+
+    @property
+    def port(self) -> int:
+        """The TCP port; the kernel's choice when the settings say 0."""
+        name = self._listeners[0].getsockname()
+        if not isinstance(name, tuple):
+            raise RuntimeError("a Unix socket has no port")
+        return int(name[1])
+
+    # -- start and stop ----------------------------------------------------------------------------------------------------
+
+    async def start(self, listeners: list[socket.socket] | None = None) -> None:
+        """Run the application's start-up, then accept connections.
+
+        Args:
+            listeners: bound sockets to accept from, or None to bind what the settings say. They are closed by `stop`.
+
+        Raises:
+            LifespanFailed: the application could not be started.
+            BindError: the address can not be listened on.
+        """
+        await self._lifespan.startup()
+        try:
+            self._listeners = bind_sockets(self.config) if listeners is None else listeners
+            for listener in self._listeners:
+                if listener.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)) == 0:
+                    listener.listen(self.config.backlog)
+        except BaseException:
+            await self._lifespan.shutdown(self.config.lifespan_shutdown_timeout_s)
+            raise
+        self._refresh_date()
+        self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
+        self._accepting = [self.loop.create_task(self._accept(listener)) for listener in self._listeners]
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Stop in order: accept nothing, answer what is in flight, tell streams and sockets, end the application.
+
+        Args:
+            grace_s: how long to wait for what is in flight; None is the setting. What is left then is cancelled.
+        """
+        grace_s = self.config.graceful_timeout_s if grace_s is None else grace_s
+        try:
+            for task in self._accepting:
+                task.cancel()
+            await asyncio.gather(*self._accepting, return_exceptions=True)
+            for listener in self._listeners:
+                listener.close()
+            for error in self.draining.begin():
+                _log.error("Exception in a callback for the end of the server", exc_info=error)
+            await self._drain_connections()
+            await self._wait_idle(grace_s)
+            await self._cut_off()
+        finally:
+            for timer in (self._date_timer, self._tick_timer):
+                if timer is not None:
+                    timer.cancel()
+            await self._lifespan.shutdown(1.0 if self._hurry.is_set() else self.config.lifespan_shutdown_timeout_s)
+
+    def hurry(self) -> None:
+        """End the grace period now; `stop` goes on with what comes behind it."""
+        self._hurry.set()
+        self._changed.set()
+
+    async def _drain_connections(self) -> None:
+        for number, connection in enumerate(tuple(self.connections), start=1):
+            connection.drain()
+            if number % _DRAIN_BATCH == 0:
+                await asyncio.sleep(0)
+
+    async def _wait_idle(self, grace_s: float) -> None:
+        try:
+            async with asyncio.timeout(grace_s):
+                while (self.connections or self._tasks) and not self._hurry.is_set():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            _log.warning(
+                "The grace period of %s s is over: %d connections and %d handlers are cut off",
+                grace_s,
+                len(self.connections),
+                len(self._tasks),
+            )
+
+    async def _cut_off(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_WAIT_S)
+        for connection in tuple(self.connections):
+            connection.abort()
+        # Transports call `connection_lost` in the next iteration.
+        await asyncio.sleep(0)
+
+    # -- accepting ---------------------------------------------------------------------------------------------------------
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = self.loop
+        burst = 0
+        exhausted = False
+        while True:
+            await self._room.wait()
+            try:
+                client, _ = await loop.sock_accept(listener)
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    if not exhausted:
+                        _log.error("Can not accept connections: %s; trying again until some have ended", error.strerror)
+                    exhausted = True
+                    await asyncio.sleep(_ACCEPT_RETRY_S)
+                # Everything else is an error of the one connection that was to be accepted.
+                continue
+            exhausted = False
+            client.setblocking(False)
+            self._keep(start_task(self._adopt(client), loop))
+            burst += 1
+            if burst % _ACCEPT_BURST == 0:
+                await asyncio.sleep(0)
+
+    async def _adopt(self, client: socket.socket) -> None:
+        try:
+            if client.family != getattr(socket, "AF_UNIX", None):
+                # RFC 896's delay helps nobody who writes whole responses.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            timeout_s = None if self._tls is None else self.config.tls_handshake_timeout_s
+            await self.loop.connect_accepted_socket(
+                lambda: HttpConnection(self), client, ssl=self._tls, ssl_handshake_timeout=timeout_s
+            )
+        except (OSError, asyncio.TimeoutError) as error:
+            # A failed TLS handshake, or a client that left in between: the client's affair.
+            _log.debug("A connection could not be set up: %s", error)
+            client.close()
+
+    # -- what connections report -------------------------------------------------------------------------------------------
+
+    def opened(self, connection: HttpConnection) -> None:
+        """A connection is there."""
+        self.connections.add(connection)
+        limit = self.config.max_connections
+        if limit is not None and len(self.connections) >= limit:
+            self._room.clear()
+        if self.draining.begun:
+            connection.drain()
+
+    def closed(self, connection: _Ticking) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        self._room.set()
+        self._changed.set()
+
+    def upgraded(self, connection: HttpConnection, session: WebSocketSession, exchange: HttpExchange) -> None:
+        """A connection has become a WebSocket."""
+        self.connections.discard(connection)
+        self.connections.add(session)
+        if self.access_log is not None:
+            log_response(self.access_log, exchange, self.loop.time())
+        if self.draining.begun:
+            self.loop.call_soon(session.drain)
+
+    def open_websocket(self, connection: HttpConnection, exchange: HttpExchange) -> None:
+        """Run the application for a request that wants to become a WebSocket.
+
+        Raises:
+            Rejected: its handshake is invalid.
+        """
+        opening = check_opening(exchange.headers, self.config.ws_allowed_origins)
+        session = WebSocketSession(connection, exchange, opening)
+        # Not in place: the application may accept at once, and the connection is in the middle of reading.
+        self.keep_task(self.loop.create_task(run_websocket(self.app, session)))
+
+    def keep_task(self, task: asyncio.Task[Any]) -> None:
+        """Hold on to a handler that has not ended: the event loop itself only has weak references."""
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        if not task.done():
+            self.keep_task(task)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+
+    def count_response(self, exchange: HttpExchange) -> None:
+        """An exchange has ended."""
+        self.response_count += 1
+        if self.access_log is not None:
+            log_response(self.access_log, exchange, self.loop.time())
+        limit = self.config.max_requests
+        if limit is not None and self.response_count == limit and self.on_max_requests is not None:
+            self.on_max_requests()
+
+    # -- time --------------------------------------------------------------------------------------------------------------
+
+    def _refresh_date(self) -> None:
+        now_s = time.time()
+        config = self.config
+        self.tail, self.tail_server, self.tail_date = tail_lines(
+            date=config.date_header, server=config.server_header, timestamp_s=now_s
+        )
+        self._date_timer = self.loop.call_later(1.0 - now_s % 1.0 + 0.001, self._refresh_date)
+
+    def _tick_interval_s(self) -> float:
+        config = self.config
+        limits = [
+            config.head_timeout_s,
+            config.keep_alive_timeout_s,
+            config.body_timeout_s,
+            config.write_timeout_s,
+            config.linger_timeout_s,
+            config.ws_pong_timeout_s,
+            config.ws_close_timeout_s,
+        ]
+        if config.ws_ping_interval_s is not None:
+            limits.append(config.ws_ping_interval_s)
+        # Limits are kept to within a quarter of the shortest, and never worse than a second.
+        return max(min(1.0, min(limits) / 4), 0.01)
+
+    def _tick(self) -> None:
+        # One pass over all connections instead of a timer for each: setting a timer for every request costs more than the request
+        # line, and ten thousand comparisons cost a millisecond.
+        now_s = self.loop.time()
+        for connection in [c for c in self.connections if now_s >= c.deadline or c.write_paused]:
+            connection.tick(now_s)
+        self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
+
+
+@asynccontextmanager
+async def serving(app: AsgiApp, config: ServerConfig | None = None) -> AsyncIterator[Server]:
+    """Serve an application within a block, on real sockets, its lifespan run: for tests and for programs that embed a server.
+
+    ```python
+    async with serving(app, ServerConfig(port=0)) as server:
+        async with httpx.AsyncClient(base_url=server.url) as client:
+            assert (await client.get("/")).status_code == 200
+    ```
+
+    Args:
+        app: an ASGI application.
+        config: the settings; None is any free port of the loopback address without an access log.
+
+    Raises:
+        LifespanFailed: the application could not be started.
+        BindError: the address can not be listened on.
+    """
+    server = Server(app, config or ServerConfig(port=0, access_log=False))
+    await server.start()
+    listeners = list(server._listeners)
+    paths = [listener for listener in listeners if server.config.uds is not None]
+    try:
+        yield server
+    finally:
+        for listener in paths:
+            unlink_unix_socket(listener)
+        await server.stop()

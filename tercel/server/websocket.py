@@ -1,0 +1,578 @@
+"""One WebSocket: from the upgrade request over messages to the closing handshake, as the ASGI application sees it.
+
+picows reads and writes the frames; what RFC 6455 says about messages, closing, limits and time is here. Read
+`tercel.server.handshake` for the request, `tercel.server.http1` for the connection before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from starlette.websockets import WebSocketDisconnect
+
+from tercel.http.exchange import Message, Scope
+from tercel.server.asgi import AsgiApp
+from tercel.server.handle import ConnectionHandle
+from tercel.server.handshake import Opening, switching_protocols
+from tercel.server.stream import client_gone
+from tercel.server.takeover import Lingering, TransportFace, take_over
+from tercel.server.wire import plain_text
+
+if TYPE_CHECKING:
+    from tercel.server.exchange import HttpExchange
+    from tercel.server.http1 import HttpConnection
+
+__all__ = ["WebSocketSession", "run_websocket"]
+
+_log: Final = logging.getLogger("tercel.error")
+
+# States.
+_CONNECTING: Final = 0  # the application has not answered the handshake
+_DENYING: Final = 1  # it is sending a response instead
+_OPEN: Final = 2
+_CLOSING: Final = 3  # our CLOSE is sent, the peer's is awaited
+_CLOSED: Final = 4
+
+_TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
+_CONTINUATION: Final = WSMsgType.CONTINUATION
+_CLOSE: Final = WSMsgType.CLOSE
+_PING: Final = WSMsgType.PING
+_PONG: Final = WSMsgType.PONG
+
+# RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them are the code.
+_REASON_MAX_BYTES: Final = 123
+
+_FORBIDDEN: Final = plain_text(403, "Forbidden")
+_INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
+
+
+class WebSocketSession(WSListener):  # type: ignore[misc]
+    """A WebSocket and the connection under it.
+
+    Attributes:
+        scope: the ASGI scope.
+        deadline: when `tick` has something to do, on the loop's clock.
+        write_paused: more than the high-water mark waits for the client.
+    """
+
+    def __init__(self, connection: HttpConnection, exchange: HttpExchange, opening: Opening) -> None:
+        self._connection = connection
+        self._exchange = exchange
+        self._key = opening.key
+        self._server = connection.server
+        self._config = connection.server.config
+        self._loop = connection.loop
+        self._transport = connection.transport
+        self._state = _CONNECTING
+        self._connect_delivered = False
+        self._queue: deque[Message] = deque()
+        self._queue_bytes = 0
+        self._receiver: asyncio.Future[None] | None = None
+        self._disconnect: Message | None = None
+        self._closed_by_app = False
+        self._fragments: list[str] | bytearray | None = None
+        self._fragments_bytes = 0
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._reading_paused = False
+        self._paused_by_app = False
+        self._drain_waiters: list[asyncio.Future[None]] | None = None
+        self._drain_subscribed = False
+        self._stall_since_s = 0.0
+        self._stall_left_bytes = 0
+        self._awaits_pong = False
+        self._next_ping_s = math.inf
+        self._room_bytes = 0
+        self._lingering = False
+        self._face: TransportFace | None = None
+        self._ws: WSTransport | None = None
+        self._protocol: Any = None
+        self.write_paused = False
+        self.deadline = math.inf
+        self._handle = ConnectionHandle(self, self._server.draining)
+        scope = dict(exchange.scope)
+        del scope["method"]
+        scope["type"] = "websocket"
+        scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
+        scope["subprotocols"] = opening.subprotocols
+        scope["extensions"] = {"websocket.http.response": {}, "tercel": self._handle}
+        self.scope: Scope = scope
+
+    # -- ASGI: receive -----------------------------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """`websocket.connect`, then messages, then `websocket.disconnect` for ever."""
+        if not self._connect_delivered:
+            self._connect_delivered = True
+            return {"type": "websocket.connect"}
+        if self._state <= _DENYING:
+            # Nothing comes before the handshake is answered, but the client may leave.
+            await self._exchange.wait_end()
+            if self._state <= _DENYING:
+                return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+        while not self._queue:
+            if self._disconnect is not None:
+                return dict(self._disconnect)
+            if self._receiver is None:
+                self._receiver = self._loop.create_future()
+            await asyncio.shield(self._receiver)
+        message = self._queue.popleft()
+        if self._reading_paused:
+            self._taken()
+        return message
+
+    def _taken(self) -> None:
+        # What is left is counted when it matters, so that the usual case counts nothing.
+        self._queue_bytes = sum(len(message.get("text") or message.get("bytes") or b"") for message in self._queue)
+        config = self._config
+        if self._queue_bytes <= config.ws_queue_bytes // 2 and len(self._queue) <= config.ws_queue_messages // 2:
+            self._resume()
+
+    def _deliver(self, message: Message, size_bytes: int) -> None:
+        queue = self._queue
+        queue.append(message)
+        if len(queue) == 1:
+            self._queue_bytes = size_bytes
+        else:
+            self._queue_bytes += size_bytes
+            config = self._config
+            if self._queue_bytes > config.ws_queue_bytes or len(queue) > config.ws_queue_messages:
+                self._pause()
+        if self._receiver is not None:
+            self._wake_receiver()
+
+    def _wake_receiver(self) -> None:
+        receiver = self._receiver
+        self._receiver = None
+        if receiver is not None and not receiver.done():
+            receiver.set_result(None)
+
+    # -- ASGI: send --------------------------------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the application.
+
+        Raises:
+            OSError: the client is gone.
+            RuntimeError: a message that does not fit here.
+        """
+        state = self._state
+        kind = message["type"]
+        if state == _OPEN:
+            if kind == "websocket.send":
+                await self._send_data(message)
+                return
+            if kind == "websocket.close":
+                self._closed_by_app = True
+                self.close(message.get("code", 1000), message.get("reason") or "")
+                return
+        elif state == _CONNECTING:
+            if await self._answer_handshake(kind, message):
+                return
+        elif state == _DENYING:
+            if kind == "websocket.http.response.body":
+                await self._exchange.send({**message, "type": "http.response.body"})
+                if self._exchange.finished:
+                    self._state = _CLOSED
+                    self._closed_by_app = True
+                return
+        elif self._disconnect is not None and not self._closed_by_app:
+            if kind == "websocket.close":
+                # What the application wants is the case already.
+                return
+            if kind == "websocket.send":
+                raise client_gone()
+        elif self._server_closed(kind):
+            return
+        raise RuntimeError(f"ASGI message {kind!r} does not fit a WebSocket that is {self._state_name()}")
+
+    def _server_closed(self, kind: str) -> bool:
+        """The server has begun to close on its own, which the application can not know yet."""
+        if self._closed_by_app:
+            return False
+        if kind == "websocket.send":
+            raise client_gone()
+        return kind == "websocket.close"
+
+    def _state_name(self) -> str:
+        return ("not accepted", "being denied", "open", "closing", "closed")[self._state]
+
+    async def _answer_handshake(self, kind: str, message: Message) -> bool:
+        if kind == "websocket.accept":
+            self._accept(message.get("subprotocol"), list(message.get("headers", ())))
+        elif kind == "websocket.close":
+            # ASGI: closing instead of accepting is a 403.
+            self._state = _CLOSED
+            self._closed_by_app = True
+            await self._exchange.respond(*_FORBIDDEN)
+        elif kind == "websocket.http.response.start":
+            await self._exchange.send({**message, "type": "http.response.start"})
+            self._state = _DENYING
+        else:
+            return False
+        return True
+
+    def _accept(self, subprotocol: str | None, headers: list[tuple[bytes, bytes]]) -> None:
+        connection = self._connection
+        if connection.lost or connection.gone:
+            raise client_gone()
+        response = switching_protocols(self._key, subprotocol, headers, self._server.tail)
+        connection.write(response)
+        self._exchange.switched_protocols()
+        self._server.upgraded(connection, self, self._exchange)
+        self._state = _OPEN
+        self._face = TransportFace(self._transport, self.end)
+        interval_s = self._config.ws_ping_interval_s
+        if interval_s is not None:
+            self._next_ping_s = self._loop.time() + interval_s
+        self.deadline = self._next_ping_s
+        ahead = connection.take_ahead()
+        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._parser_failed, ahead)
+
+    async def _send_data(self, message: Message) -> None:
+        if self.write_paused:
+            await self._drained()
+            if self._state != _OPEN:
+                raise client_gone()
+        ws = self._ws
+        assert ws is not None
+        text = message.get("text")
+        if text is not None:
+            ws.send(_TEXT, text)
+            return
+        data = message.get("bytes")
+        if data is None:
+            raise RuntimeError("'websocket.send' needs 'text' or 'bytes'")
+        ws.send(_BINARY, data)
+
+    # -- closing -----------------------------------------------------------------------------------------------------------
+
+    def close(self, code: int, reason: str) -> None:
+        """Begin the closing handshake (RFC 6455 §7.1.2); the peer has `ws_close_timeout_s` to answer."""
+        if self._state != _OPEN:
+            return
+        self._state = _CLOSING
+        self._send_close(code, reason)
+        self._queue.clear()
+        self._disconnected(code, reason)
+        self.deadline = self._loop.time() + self._config.ws_close_timeout_s
+        # The peer's CLOSE may wait behind messages that were held back.
+        self._paused_by_app = False
+        self._resume()
+
+    def _send_close(self, code: int, reason: str) -> None:
+        face, ws = self._face, self._ws
+        if face is None or ws is None or face.silent:
+            return
+        # RFC 6455 §7.4.1: 1005 is the absence of a code.
+        payload = b"" if code == 1005 else code.to_bytes(2, "big") + _cut(reason)
+        ws.send(_CLOSE, payload)
+        face.silent = True
+
+    def _disconnected(self, code: int, reason: str) -> None:
+        """The application is told with its next `receive` (behind what is queued)."""
+        if self._disconnect is None:
+            self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        self._wake_receiver()
+        self._wake_drain_waiters()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """The peer has broken the protocol: say so and end (RFC 6455 §7.1.7)."""
+        if self._state not in (_OPEN, _CLOSING):
+            return
+        self._state = _CLOSED
+        self._send_close(code, reason)
+        self._disconnected(code, reason)
+        self._loop.call_soon(self._linger)
+
+    def _parser_failed(self, code: int, reason: str) -> None:
+        # picows has sent the CLOSE itself.
+        if self._face is not None:
+            self._face.silent = True
+        self._fail(code, reason)
+
+    def _linger(self) -> None:
+        """Drop what still comes for a while: closing with bytes unread would reset the connection and lose our CLOSE."""
+        if self._transport.is_closing():
+            return
+        protocol = self._protocol
+        self._lingering = True
+        self._transport.set_protocol(Lingering(self.end))
+        if protocol is not None:
+            protocol.connection_lost(None)
+        self.deadline = self._loop.time() + self._config.linger_timeout_s
+        self._paused_by_app = False
+        self._resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def end(self) -> None:
+        """The connection under it is gone."""
+        if self._face is not None:
+            self._face.silent = True
+        self._state = _CLOSED
+        self._disconnected(1006, "")
+        self._server.closed(self)
+        connection = self._connection
+        connection.lost = connection.gone = True
+        connection.exchange = None
+        # picows' objects refer to this one.
+        self._protocol = self._ws = None
+
+    # -- what picows calls -------------------------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._ws = transport
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if not self._lingering:
+            self.end()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if self._state == _OPEN:
+            self._awaits_pong = False
+            # RFC 6455 §5.2: reserved bits belong to extensions, and none was negotiated.
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._fail(1002, "reserved bits are set")
+            elif kind is _TEXT and frame.fin and self._fragments is None:
+                try:
+                    text = frame.get_payload_as_utf8_text()
+                except UnicodeDecodeError:
+                    self._fail(1007, "text is not UTF-8")
+                else:
+                    self._deliver({"type": "websocket.receive", "text": text}, frame.payload_size)
+            elif kind is _BINARY and frame.fin and self._fragments is None:
+                self._deliver({"type": "websocket.receive", "bytes": frame.get_payload_as_bytes()}, frame.payload_size)
+            elif kind is _PING:
+                # RFC 6455 §5.5.3: only the latest ping needs an answer; a peer that does not read gets none.
+                if not self.write_paused:
+                    transport.send(_PONG, frame.get_payload_as_bytes())
+            elif kind is _CLOSE:
+                self._peer_closes(frame.get_payload_as_bytes())
+            elif kind is not _PONG:
+                self._on_fragment(kind, frame)
+        elif self._state == _CLOSING and kind is _CLOSE:
+            self._close_transport()
+
+    def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
+        data = frame.get_payload_as_bytes()
+        if kind is _CONTINUATION:
+            if self._fragments is None:
+                self._fail(1002, "a continuation without a message")
+                return
+        elif self._fragments is not None:
+            self._fail(1002, "a new message inside a fragmented one")
+            return
+        else:
+            self._fragments_bytes = 0
+            self._fragments = [] if kind is _TEXT else bytearray()
+            self._decoder = codecs.getincrementaldecoder("utf-8")() if kind is _TEXT else None
+        self._fragments_bytes += len(data)
+        if self._fragments_bytes > self._config.ws_max_message_bytes:
+            self._fail(1009, "the message is too big")
+            return
+        fragments = self._fragments
+        if isinstance(fragments, bytearray):
+            fragments += data
+        else:
+            assert self._decoder is not None
+            try:
+                text = self._decoder.decode(data, final=bool(frame.fin))
+            except UnicodeDecodeError:
+                self._fail(1007, "text is not UTF-8")
+                return
+            if text:
+                fragments.append(text)
+        if frame.fin:
+            self._fragments = None
+            self._decoder = None
+            if isinstance(fragments, bytearray):
+                self._deliver({"type": "websocket.receive", "bytes": bytes(fragments)}, self._fragments_bytes)
+            else:
+                self._deliver({"type": "websocket.receive", "text": "".join(fragments)}, self._fragments_bytes)
+
+    def _peer_closes(self, payload: bytes) -> None:
+        code = 1005
+        reason = ""
+        if payload:
+            # picows has checked that there are two bytes, and that the reason is UTF-8.
+            code = int.from_bytes(payload[:2], "big")
+            reason = payload[2:].decode("utf-8", "replace")
+            # RFC 6455 §7.4: these never appear on the wire.
+            if code < 1000 or code in (1004, 1005, 1006, 1015) or code >= 5000:
+                self._fail(1002, "the close code is invalid")
+                return
+        self._state = _CLOSED
+        self._send_close(code, "")
+        self._disconnected(code, reason)
+        # RFC 6455 §7.1.1: the server closes the connection.
+        self._close_transport()
+
+    def _close_transport(self) -> None:
+        self._state = _CLOSED
+        self.deadline = self._loop.time() + self._config.ws_close_timeout_s
+        self._transport.close()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._stall_since_s = self._loop.time()
+        self._stall_left_bytes = self._transport.get_write_buffer_size()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self._wake_drain_waiters()
+
+    # -- time --------------------------------------------------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> None:
+        """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""
+        if self.write_paused:
+            left = self._transport.get_write_buffer_size()
+            if left < self._stall_left_bytes:
+                self._stall_left_bytes = left
+                self._stall_since_s = now_s
+            elif now_s - self._stall_since_s >= self._config.write_timeout_s:
+                self.abort()
+                return
+        if now_s < self.deadline:
+            return
+        if self._state != _OPEN:
+            self.deadline = math.inf
+            self.abort()
+            return
+        if self._awaits_pong and not self._reading_paused:
+            room_bytes = self._receive_room_bytes()
+            if room_bytes == self._room_bytes:
+                self._send_close(1011, "no answer to a ping")
+                self.abort()
+                return
+            # A part of a long message has arrived, behind which the pong waits.
+            self._room_bytes = room_bytes
+            self.deadline = now_s + self._config.ws_pong_timeout_s
+        elif now_s >= self._next_ping_s:
+            self._ping(now_s)
+        else:
+            self.deadline = self._next_ping_s
+
+    def _ping(self, now_s: float) -> None:
+        interval_s = self._config.ws_ping_interval_s
+        assert interval_s is not None and self._ws is not None
+        self.deadline = self._next_ping_s = now_s + interval_s
+        # A peer that is held back, or does not read, can not answer; the second is the write timeout's business.
+        if not self.write_paused and not self._reading_paused:
+            self._ws.send(_PING, b"")
+            self._awaits_pong = True
+            self._room_bytes = self._receive_room_bytes()
+            self.deadline = now_s + self._config.ws_pong_timeout_s
+
+    def _receive_room_bytes(self) -> int:
+        """Free bytes in picows' buffer; they change with every byte that arrives."""
+        return len(self._protocol.get_buffer(-1)) if self._protocol is not None else 0
+
+    # -- flow control and what a handle may do -----------------------------------------------------------------------------
+
+    def _pause(self) -> None:
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._reading_paused and not self._paused_by_app and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    async def _drained(self) -> None:
+        while self.write_paused and self._state == _OPEN:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            if self._drain_waiters is None:
+                self._drain_waiters = []
+            self._drain_waiters.append(waiter)
+            await waiter
+
+    def _wake_drain_waiters(self) -> None:
+        waiters = self._drain_waiters
+        self._drain_waiters = None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def bytes_buffered(self) -> int:
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        self._paused_by_app = True
+        self._pause()
+
+    def resume_reading(self) -> None:
+        self._paused_by_app = False
+        self._resume()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def drain_subscribed(self) -> None:
+        self._drain_subscribed = True
+
+    def drain(self) -> None:
+        """The server has begun to stop (RFC 6455, IANA registry: 1012, service restart)."""
+        if not self._drain_subscribed:
+            self.close(1012, "service restart")
+
+    # -- the application's end ---------------------------------------------------------------------------------------------
+
+    def app_ended(self, error: Exception | None) -> None:
+        """The application has returned or raised."""
+        quiet = isinstance(error, (OSError, WebSocketDisconnect)) and (self._disconnect is not None or self._connection.gone)
+        if error is not None and not quiet:
+            _log.error("Exception in the application for WebSocket %s", self._printable(), exc_info=error)
+        if self._state == _OPEN:
+            if error is None:
+                self.close(1000, "")
+            else:
+                # RFC 6455 §7.4.1: an unexpected condition.
+                self.close(1011, "internal error")
+        elif self._state <= _DENYING:
+            self._deny_after_end(error)
+
+    def _deny_after_end(self, error: Exception | None) -> None:
+        exchange = self._exchange
+        if self._connection.lost:
+            exchange.give_up()
+        elif exchange.started:
+            self._connection.break_off(exchange)
+        else:
+            if error is None:
+                _log.error("The application ended without answering the WebSocket handshake of %s", self._printable())
+            exchange.respond_now(*_INTERNAL_ERROR)
+        self._state = _CLOSED
+
+    def _printable(self) -> str:
+        return cast(bytes, self.scope["raw_path"]).decode("latin-1")
+
+
+def _cut(reason: str) -> bytes:
+    """A reason that fits into a control frame; never half a character."""
+    data = str(reason).encode("utf-8", "replace")
+    if len(data) <= _REASON_MAX_BYTES:
+        return data
+    return data[:_REASON_MAX_BYTES].decode("utf-8", "ignore").encode()
+
+
+async def run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
+    """Run the application for one WebSocket to its end. Raises nothing but cancellation."""
+    try:
+        await app(session.scope, session.receive, session.send)
+    except asyncio.CancelledError:
+        session.close(1012, "service restart")
+        raise
+    except Exception as error:
+        session.app_ended(error)
+    else:
+        session.app_ended(None)
