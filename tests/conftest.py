@@ -1,10 +1,10 @@
 """Fixtures of the black-box suites: an application for each engine, and one client that speaks to it over each protocol.
 
-`make_app` makes the application with the engine in force; `client` opens a client for it, either Starlette's TestClient over ASGI or
-httpx and websockets over a socket of Tercel's own server. Tests see one interface, so that they run in all four combinations. This
-file must not know how the framework works inside: it imports public names only, and late, so that suites that need none of this can
-run alone. `TERCEL_REFERENCE=1` runs the same suites against another package that is called `tercel` and has no engines (the
-framework whose behaviour is kept): there, tests marked `differs` must fail. Read `tests/behaviour` next.
+`make_app` makes the application with the engine in force; `client` opens a client for it, either Starlette's TestClient over
+ASGI, or httpx and websockets over a socket of Tercel's own server. Tests see one interface, so that they run in all four
+combinations. This file must not know how the framework works inside: it imports public names only, and late, so that suites that
+need none of this can run alone. `TERCEL_REFERENCE=1` runs the same suites against another package that is called `tercel` and has
+no engines (the framework whose behaviour is kept): there, tests marked `differs` must fail. Read `tests/behaviour` next.
 """
 
 from __future__ import annotations
@@ -352,9 +352,11 @@ class AsgiClient(Client):
         subprotocols: list[str] | None = None,
         raises: type[BaseException] | None = None,
     ) -> Generator[Socket]:
-        with pytest.raises(raises) if raises else contextlib.nullcontext():
-            with self.http.websocket_connect(path, subprotocols=subprotocols, headers=headers or {}) as session:
-                yield AsgiSocket(session)
+        with (
+            pytest.raises(raises) if raises else contextlib.nullcontext(),
+            self.http.websocket_connect(path, subprotocols=subprotocols, headers=headers or {}) as session,
+        ):
+            yield AsgiSocket(session)
 
     def refused(self, path: str, *, headers: dict[str, str] | None = None) -> Refusal:
         from starlette.testclient import WebSocketDenialResponse
@@ -489,7 +491,9 @@ class DirectClient(Client):
         import httpx
 
         with contextlib.suppress(httpx.RemoteProtocolError), self.http.stream(method, url, **options) as response:
-            assert response.status_code in (answers if isinstance(answers, tuple) else (answers,)), f"answered {response.status_code}"
+            assert response.status_code in (answers if isinstance(answers, tuple) else (answers,)), (
+                f"answered {response.status_code}"
+            )
             response.read()
         return self.errors.take(error_type)
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
-from tercel import APIRouter, Body, Depends, FastAPI, Form, HTTPException, Request
 from typing_extensions import TypedDict
+
+from tercel import APIRouter, Body, Depends, FastAPI, Form, HTTPException, Request
 
 
 class Item(BaseModel):
@@ -113,7 +114,9 @@ def test_a_body_may_be_any_container(serve, annotation, sent, received):
     assert serve(endpoint, method="POST").post("/", json=sent).json() == received
 
 
-@pytest.mark.parametrize(("annotation", "sent"), [(int, 3), (str, "text"), (bool, True), (float, 1.5), (Any, {"any": [1]}), (Literal["a"], "a")])
+@pytest.mark.parametrize(
+    ("annotation", "sent"), [(int, 3), (str, "text"), (bool, True), (float, 1.5), (Any, {"any": [1]}), (Literal["a"], "a")]
+)
 def test_a_scalar_becomes_a_body_when_it_is_marked(serve, annotation, sent):
     def endpoint(value: Annotated[annotation, Body()]):
         return value
@@ -216,7 +219,10 @@ def test_an_alias_names_the_key_of_an_embedded_parameter(serve):
 
     connected = serve(endpoint, method="POST")
     assert connected.post("/", json={"first": 1, "second": 2}).json() == [1, 2]
-    assert locations(connected.post("/", json={"a": 1, "b": 2})) == [("missing", ["body", "first"]), ("missing", ["body", "second"])]
+    assert locations(connected.post("/", json={"a": 1, "b": 2})) == [
+        ("missing", ["body", "first"]),
+        ("missing", ["body", "second"]),
+    ]
 
 
 def test_bodies_of_dependencies_count_with_those_of_the_endpoint(serve):
@@ -250,7 +256,13 @@ def test_one_body_parameter_of_the_same_name_in_two_dependencies_counts_once(ser
 
 @pytest.mark.parametrize(
     "content_type",
-    ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json", "application/geo+json;v=1"],
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "APPLICATION/JSON",
+        "application/vnd.api+json",
+        "application/geo+json;v=1",
+    ],
 )
 def test_json_is_read_from_json_content_types(serve, content_type):
     def endpoint(item: Item):
@@ -260,7 +272,9 @@ def test_json_is_read_from_json_content_types(serve, content_type):
     assert answer.json() == "a"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/jsonx", "application/not-really-json", "json", "x/json"])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/xml", "application/jsonx", "application/not-really-json", "json", "x/json"]
+)
 def test_other_content_types_are_not_read_as_json(serve, content_type):
     def endpoint(item: Item):
         return item.name
@@ -282,10 +296,14 @@ def test_without_a_content_type_a_body_is_not_read_as_json(serve):
     def endpoint(item: Item):
         return item.name
 
-    assert locations(serve(endpoint, method="POST").post("/", content=b'{"name": "a", "price": 1}')) == [("model_attributes_type", ["body"])]
+    assert locations(serve(endpoint, method="POST").post("/", content=b'{"name": "a", "price": 1}')) == [
+        ("model_attributes_type", ["body"])
+    ]
 
 
-@pytest.mark.parametrize(("app_strict", "router_strict", "status"), [(False, None, 200), (True, False, 200), (False, True, 422), (True, None, 422)])
+@pytest.mark.parametrize(
+    ("app_strict", "router_strict", "status"), [(False, None, 200), (True, False, 200), (False, True, 422), (True, None, 422)]
+)
 def test_strictness_about_a_missing_content_type_is_inherited(make_app, client, app_strict, router_strict, status):
     app = make_app(strict_content_type=app_strict)
     router = APIRouter() if router_strict is None else APIRouter(strict_content_type=router_strict)
@@ -311,7 +329,9 @@ def test_text_of_another_content_type_reaches_a_text_parameter(serve):
     def endpoint(text: Annotated[str, Body(media_type="text/plain")]):
         return text.upper()
 
-    assert serve(endpoint, method="POST").post("/", content="héllo".encode(), headers={"content-type": "text/plain"}).json() == "HÉLLO"
+    assert (
+        serve(endpoint, method="POST").post("/", content="héllo".encode(), headers={"content-type": "text/plain"}).json() == "HÉLLO"
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,7 +356,13 @@ def test_a_json_syntax_error_says_where_and_what(serve, raw, position, reason):
         json.loads(raw)
     except json.JSONDecodeError as expected:  # the exact words depend on the version of Python
         position, reason = expected.pos, expected.msg
-    assert error == {"type": "json_invalid", "loc": ["body", position], "msg": "JSON decode error", "input": {}, "ctx": {"error": reason}}
+    assert error == {
+        "type": "json_invalid",
+        "loc": ["body", position],
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": reason},
+    }
 
 
 @pytest.mark.parametrize(
@@ -389,7 +415,9 @@ def test_a_body_sent_in_chunks_arrives_whole(serve):
         yield b'"chunked", '
         yield b'"price": 1}'
 
-    assert serve(endpoint, method="POST").post("/", content=chunks(), headers={"content-type": "application/json"}).json() == "chunked"
+    assert (
+        serve(endpoint, method="POST").post("/", content=chunks(), headers={"content-type": "application/json"}).json() == "chunked"
+    )
 
 
 def test_the_request_gives_the_body_to_an_endpoint_that_declares_none(serve):
@@ -410,7 +438,9 @@ def test_duplicate_keys_in_json_keep_the_last(serve):
     def endpoint(value: dict[str, int]):
         return value
 
-    assert serve(endpoint, method="POST").post("/", content=b'{"a": 1, "a": 2}', headers={"content-type": "application/json"}).json() == {"a": 2}
+    assert serve(endpoint, method="POST").post(
+        "/", content=b'{"a": 1, "a": 2}', headers={"content-type": "application/json"}
+    ).json() == {"a": 2}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -484,9 +514,9 @@ def test_nested_models_report_the_whole_way_to_an_error(serve):
     def endpoint(basket: Basket):
         return basket
 
-    assert locations(serve(endpoint, method="POST").post("/", json={"items": {"fruit": [{"name": "a", "price": 1}, {"name": 2, "price": 1}]}})) == [
-        ("string_type", ["body", "items", "fruit", 1, "name"])
-    ]
+    assert locations(
+        serve(endpoint, method="POST").post("/", json={"items": {"fruit": [{"name": "a", "price": 1}, {"name": 2, "price": 1}]}})
+    ) == [("string_type", ["body", "items", "fruit", 1, "name"])]
 
 
 def test_a_body_default_is_copied_for_each_request(serve):

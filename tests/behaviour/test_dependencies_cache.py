@@ -8,8 +8,9 @@ from dataclasses import FrozenInstanceError
 from typing import Annotated, TypeVar
 
 import pytest
-from tercel import APIRouter, Depends, FastAPI, Query, Request, Security
 from tercel.security import SecurityScopes
+
+from tercel import APIRouter, Depends, FastAPI, Query, Request, Security
 
 T = TypeVar("T")
 
@@ -47,7 +48,9 @@ def test_without_cache_a_dependency_runs_again(make_app, client):
     count = counter()
 
     @app.get("/")
-    def endpoint(a: Annotated[int, Depends(count)], b: Annotated[int, Depends(count, use_cache=False)], c: Annotated[int, Depends(count)]):
+    def endpoint(
+        a: Annotated[int, Depends(count)], b: Annotated[int, Depends(count, use_cache=False)], c: Annotated[int, Depends(count)]
+    ):
         return [a, b, c]
 
     assert client(app).get("/").json() == [1, 2, 1]
@@ -58,7 +61,11 @@ def test_the_value_of_an_uncached_dependency_serves_later_ones_if_it_came_first(
     count = counter()
 
     @app.get("/")
-    def endpoint(a: Annotated[int, Depends(count, use_cache=False)], b: Annotated[int, Depends(count)], c: Annotated[int, Depends(count, use_cache=False)]):
+    def endpoint(
+        a: Annotated[int, Depends(count, use_cache=False)],
+        b: Annotated[int, Depends(count)],
+        c: Annotated[int, Depends(count, use_cache=False)],
+    ):
         return [a, b, c]
 
     assert client(app).get("/").json() == [1, 1, 2]
@@ -133,7 +140,11 @@ def test_own_scopes_alone_separate_two_uses_of_a_dependency(make_app, client):
     count = counter()
 
     @app.get("/")
-    def endpoint(a: Annotated[int, Security(count)], b: Annotated[int, Security(count, scopes=["s"])], c: Annotated[int, Security(count, scopes=["s"])]):
+    def endpoint(
+        a: Annotated[int, Security(count)],
+        b: Annotated[int, Security(count, scopes=["s"])],
+        c: Annotated[int, Security(count, scopes=["s"])],
+    ):
         return [a, b, c]
 
     assert client(app).get("/").json() == [1, 2, 2]
@@ -248,7 +259,9 @@ def test_a_bound_method_is_a_dependency(make_app, client):
 
     @app.get("/")
     def endpoint(
-        a: Annotated[str, Depends(Service().current)], b: Annotated[str, Depends(Service.kind)], c: Annotated[int, Depends(Service.constant)]
+        a: Annotated[str, Depends(Service().current)],
+        b: Annotated[str, Depends(Service.kind)],
+        c: Annotated[int, Depends(Service.constant)],
     ):
         return [a, b, c]
 
@@ -343,7 +356,9 @@ def test_default_values_of_depends_and_annotated_cannot_be_combined():
 
 def test_a_marker_in_annotated_and_depends_as_default_cannot_be_combined():
     app = FastAPI()
-    with pytest.raises(AssertionError, match="Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together"):
+    with pytest.raises(
+        AssertionError, match="Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together"
+    ):
 
         @app.get("/")
         def endpoint(value: Annotated[int, Query()] = Depends(lambda: 2)):

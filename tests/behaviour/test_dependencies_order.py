@@ -5,8 +5,9 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
-from tercel import APIRouter, Body, Cookie, Depends, Header, HTTPException, Query, Request, Response, Security
 from tercel.security import SecurityScopes
+
+from tercel import APIRouter, Body, Cookie, Depends, Header, HTTPException, Query, Request, Response, Security
 
 
 class Order(BaseModel):
@@ -126,7 +127,9 @@ def test_a_dependency_with_an_invalid_input_is_skipped_with_what_needs_it_while_
 
     @app.get("/")
     async def endpoint(
-        before: Annotated[None, Depends(sibling)], bad: Annotated[None, Depends(outermost)], after: Annotated[None, Depends(noting(journal, "after"))]
+        before: Annotated[None, Depends(sibling)],
+        bad: Annotated[None, Depends(outermost)],
+        after: Annotated[None, Depends(noting(journal, "after"))],
     ):
         journal("endpoint")
 
@@ -143,7 +146,9 @@ def test_other_inputs_of_a_skipped_dependency_still_run(make_app, client, journa
         journal("bad")
 
     async def outer(
-        one: Annotated[None, Depends(bad)], two: Annotated[str, Depends(noting(journal, "two"))], three: Annotated[str, Depends(noting(journal, "three"))]
+        one: Annotated[None, Depends(bad)],
+        two: Annotated[str, Depends(noting(journal, "two"))],
+        three: Annotated[str, Depends(noting(journal, "three"))],
     ):
         journal("outer")
 
@@ -316,7 +321,9 @@ def test_a_refusal_stops_the_dependencies_that_come_after_it(make_app, client, j
 
     @app.get("/")
     def endpoint(
-        a: Annotated[str, Depends(noting(journal, "before"))], b: Annotated[None, Depends(refuse)], c: Annotated[str, Depends(noting(journal, "after"))]
+        a: Annotated[str, Depends(noting(journal, "before"))],
+        b: Annotated[None, Depends(refuse)],
+        c: Annotated[str, Depends(noting(journal, "after"))],
     ):
         journal("endpoint")
 
@@ -340,7 +347,9 @@ def test_context_variables_set_in_async_dependencies_are_seen_by_what_runs_later
         return current.get()
 
     @app.get("/")
-    async def endpoint(a: Annotated[None, Depends(plain)], b: Annotated[None, Depends(managed)], seen: Annotated[str, Depends(in_thread)]):
+    async def endpoint(
+        a: Annotated[None, Depends(plain)], b: Annotated[None, Depends(managed)], seen: Annotated[str, Depends(in_thread)]
+    ):
         return [seen, current.get()]
 
     assert client(app).get("/").json() == ["plain+managed", "plain+managed"]

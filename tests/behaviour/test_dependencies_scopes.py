@@ -4,9 +4,10 @@ import threading
 from typing import Annotated
 
 import pytest
-from tercel import APIRouter, BackgroundTasks, Body, Depends, HTTPException, Request
 from tercel.exceptions import DependencyScopeError, FastAPIError, ResponseValidationError
 from tercel.responses import JSONResponse, StreamingResponse
+
+from tercel import APIRouter, BackgroundTasks, Body, Depends, HTTPException, Request
 
 
 class Broken(Exception):
@@ -167,7 +168,9 @@ def test_a_request_scope_is_open_and_a_function_scope_closed_while_a_stream_is_s
         value.is_open = False
 
     @app.get("/")
-    def endpoint(for_call: Annotated[Session, Depends(session, scope="function")], for_request: Annotated[Session, Depends(session)]):
+    def endpoint(
+        for_call: Annotated[Session, Depends(session, scope="function")], for_request: Annotated[Session, Depends(session)]
+    ):
         def parts():
             yield f"{for_call.is_open} {for_request.is_open}"
 
@@ -543,7 +546,15 @@ def test_a_yield_dependency_of_the_app_surrounds_those_of_the_route(make_app, cl
 
     client(app).get("/")
     journal.until("exit app")
-    assert journal.entries == ["enter app", "enter route", "enter signature", "endpoint", "exit signature", "exit route", "exit app"]
+    assert journal.entries == [
+        "enter app",
+        "enter route",
+        "enter signature",
+        "endpoint",
+        "exit signature",
+        "exit route",
+        "exit app",
+    ]
 
 
 def test_a_cached_yield_dependency_begins_and_ends_once(make_app, client, journal):

@@ -5,10 +5,11 @@ import inspect
 import pytest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from tercel import APIRouter, Depends, FastAPI, HTTPException, Request
 from tercel.exception_handlers import http_exception_handler, request_validation_exception_handler
 from tercel.exceptions import RequestValidationError, ResponseValidationError
 from tercel.responses import JSONResponse, PlainTextResponse
+
+from tercel import APIRouter, Depends, FastAPI, HTTPException, Request
 
 
 class Base(Exception):
@@ -329,7 +330,11 @@ def test_an_exception_that_nobody_handles_is_a_500_without_details(make_app, cli
         raise Base("secret")
 
     answer = client(app, raise_errors=False).get("/")
-    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (500, "Internal Server Error", "text/plain; charset=utf-8")
+    assert (answer.status_code, answer.text, answer.headers["content-type"]) == (
+        500,
+        "Internal Server Error",
+        "text/plain; charset=utf-8",
+    )
 
 
 def test_an_exception_that_nobody_handles_reaches_the_server_with_its_traceback(make_app, client):

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Tag
-from tercel import BackgroundTasks, Depends, FastAPI, File, Form, Request, UploadFile
 from tercel.responses import PlainTextResponse
+
+from tercel import BackgroundTasks, Depends, FastAPI, File, Form, Request, UploadFile
 
 
 class Login(BaseModel):
@@ -30,7 +31,10 @@ def test_fields_come_from_an_urlencoded_form(serve):
     connected = serve(endpoint, method="POST")
     assert connected.post("/", data={"name": "ä b&c", "age": "3"}).json() == ["ä b&c", 3]
     assert connected.post("/", data={"name": "x"}).json() == ["x", 7]
-    assert locations(connected.post("/", data={"age": "-1"})) == [("missing", ["body", "name"]), ("greater_than_equal", ["body", "age"])]
+    assert locations(connected.post("/", data={"age": "-1"})) == [
+        ("missing", ["body", "name"]),
+        ("greater_than_equal", ["body", "age"]),
+    ]
 
 
 def test_fields_come_from_a_multipart_form(serve):
@@ -60,7 +64,9 @@ def test_json_is_not_a_form(serve):
 
 
 def test_an_empty_field_is_a_missing_field(serve):
-    def endpoint(required: Annotated[str, Form()], optional: Annotated[str | None, Form()] = None, number: Annotated[int, Form()] = 7):
+    def endpoint(
+        required: Annotated[str, Form()], optional: Annotated[str | None, Form()] = None, number: Annotated[int, Form()] = 7
+    ):
         return [required, optional, number]
 
     connected = serve(endpoint, method="POST")
@@ -83,12 +89,17 @@ def test_a_single_field_is_still_a_key_of_the_form(serve):
 
 
 def test_aliases_name_fields_of_a_form(serve):
-    def endpoint(a: Annotated[str, Form(alias="first-name")], b: Annotated[int, Form(validation_alias=AliasChoices("n", "number"))]):
+    def endpoint(
+        a: Annotated[str, Form(alias="first-name")], b: Annotated[int, Form(validation_alias=AliasChoices("n", "number"))]
+    ):
         return [a, b]
 
     connected = serve(endpoint, method="POST")
     assert connected.post("/", data={"first-name": "x", "number": "2"}).json() == ["x", 2]
-    assert locations(connected.post("/", data={"number": "x"})) == [("missing", ["body", "first-name"]), ("int_parsing", ["body", "number"])]
+    assert locations(connected.post("/", data={"number": "x"})) == [
+        ("missing", ["body", "first-name"]),
+        ("int_parsing", ["body", "number"]),
+    ]
 
 
 def test_fields_of_dependencies_and_endpoint_come_from_one_form(serve):
@@ -147,7 +158,11 @@ def test_a_form_model_may_keep_other_fields(serve):
     def endpoint(form: Annotated[Open, Form()]):
         return form
 
-    assert serve(endpoint, method="POST").post("/", data={"a": "1", "b": ["2", "3"], "c": "4"}).json() == {"a": "1", "b": ["2", "3"], "c": "4"}
+    assert serve(endpoint, method="POST").post("/", data={"a": "1", "b": ["2", "3"], "c": "4"}).json() == {
+        "a": "1",
+        "b": ["2", "3"],
+        "c": "4",
+    }
 
 
 def test_an_empty_field_of_a_form_model_takes_the_default(serve):
@@ -202,7 +217,10 @@ def test_a_union_of_models_takes_the_branch_that_fits(serve):
     connected = serve(endpoint, method="POST")
     assert connected.post("/", data={"name": "n", "tags": "one"}).json() == ["Person", {"name": "n", "tags": ["one"]}]
     assert connected.post("/", data={"company": "c"}).json() == ["Company", {"company": "c"}]
-    assert locations(connected.post("/", data={"other": "x"})) == [("missing", ["body", "Person", "name"]), ("missing", ["body", "Company", "company"])]
+    assert locations(connected.post("/", data={"other": "x"})) == [
+        ("missing", ["body", "Person", "name"]),
+        ("missing", ["body", "Company", "company"]),
+    ]
 
 
 def test_tags_name_the_branches_of_a_union_in_errors(serve):
@@ -242,11 +260,17 @@ def test_text_where_a_file_is_expected_is_refused(serve):
         return None
 
     (error,) = serve(endpoint, method="POST").post("/", data={"a": "text"}).json()["detail"]
-    assert (error["type"], error["loc"], error["msg"]) == ("value_error", ["body", "a"], "Value error, Expected UploadFile, received: <class 'str'>")
+    assert (error["type"], error["loc"], error["msg"]) == (
+        "value_error",
+        ["body", "a"],
+        "Value error, Expected UploadFile, received: <class 'str'>",
+    )
 
 
 def test_optional_files_may_be_left_out(serve):
-    def endpoint(a: UploadFile | None = None, b: Annotated[bytes | None, File()] = None, c: Annotated[list[UploadFile] | None, File()] = None):
+    def endpoint(
+        a: UploadFile | None = None, b: Annotated[bytes | None, File()] = None, c: Annotated[list[UploadFile] | None, File()] = None
+    ):
         return [a, b, c]
 
     connected = serve(endpoint, method="POST")
@@ -259,10 +283,8 @@ def test_an_empty_file_input_is_a_missing_file(serve):
         return [a, many]
 
     # What a browser sends for a file input in which nothing was chosen.
-    body = (
-        b'--b\r\nContent-Disposition: form-data; name="a"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n\r\n'
-        b'--b\r\nContent-Disposition: form-data; name="many"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n\r\n--b--\r\n'
-    )
+    nothing = b'--b\r\nContent-Disposition: form-data; name="%s"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n\r\n'
+    body = nothing % b"a" + nothing % b"many" + b"--b--\r\n"
     answer = serve(endpoint, method="POST").post("/", content=body, headers={"content-type": "multipart/form-data; boundary=b"})
     assert answer.json() == [None, None]
 
@@ -304,7 +326,11 @@ def test_a_form_model_may_contain_files(serve):
     async def endpoint(profile: Annotated[Profile, Form()]):
         return [profile.name, profile.picture.filename, (await profile.picture.read()).decode()]
 
-    assert serve(endpoint, method="POST").post("/", files={"picture": ("p.png", b"png")}, data={"name": "n"}).json() == ["n", "p.png", "png"]
+    assert serve(endpoint, method="POST").post("/", files={"picture": ("p.png", b"png")}, data={"name": "n"}).json() == [
+        "n",
+        "p.png",
+        "png",
+    ]
 
 
 def test_reading_a_file_as_bytes_leaves_the_position_of_a_shared_upload(serve):
@@ -352,7 +378,11 @@ def test_a_large_file_arrives_whole(serve):
         content = await upload.read()
         return [upload.size, len(content), content[:3].decode()]
 
-    assert serve(endpoint, method="POST").post("/", files={"upload": ("f", b"xyz" * 1_000_000)}).json() == [3_000_000, 3_000_000, "xyz"]
+    assert serve(endpoint, method="POST").post("/", files={"upload": ("f", b"xyz" * 1_000_000)}).json() == [
+        3_000_000,
+        3_000_000,
+        "xyz",
+    ]
 
 
 @pytest.mark.parametrize(

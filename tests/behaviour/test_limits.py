@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import pytest
+
 from tercel import APIRouter, Body, FastAPI, Form, Request, UploadFile
 
 
@@ -15,7 +16,8 @@ async def text_of(text: Annotated[str, Form()]):
 
 
 @pytest.mark.parametrize(
-    ("limit", "length", "status"), [(None, 100_000, 200), (0, 0, 200), (0, 1, 413), (5, 5, 200), (5, 6, 413), (100_000, 100_001, 413)]
+    ("limit", "length", "status"),
+    [(None, 100_000, 200), (0, 0, 200), (0, 1, 413), (5, 5, 200), (5, 6, 413), (100_000, 100_001, 413)],
 )
 def test_a_body_may_be_as_long_as_the_limit(make_app, client, limit, length, status):
     app = make_app(max_body_size=limit)
@@ -171,11 +173,11 @@ def test_form_limits_of_all_levels_are_merged_key_by_key(make_app, client):
 
 @pytest.mark.parametrize("limits", [{"max_parts": 1}, {"max_files": -1}, {"max_fields": False}, {"max_part_size": 1.5}])
 def test_unknown_and_wrong_form_limits_are_refused(limits):
-    with pytest.raises(ValueError):  # noqa: PT011 - the words are pydantic's
+    with pytest.raises(ValueError):
         FastAPI(form_limits=limits)
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         APIRouter(form_limits=limits)
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         FastAPI().post("/", form_limits=limits)(text_of)
 
 

@@ -1,10 +1,11 @@
-"""`dependency_overrides`: keyed by the original callable, in force from the moment they are set, wherever the dependency is used."""
+"""`dependency_overrides`: keyed by the original callable, in force from the moment they are set, wherever it is used."""
 
 from typing import Annotated
 
 import pytest
-from tercel import APIRouter, Depends, Query, Security
 from tercel.security import SecurityScopes
+
+from tercel import APIRouter, Depends, Query, Security
 
 
 async def original(q: str = "default"):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
+
 from tercel import Cookie, Depends, Header, Query
 
 PLACES = pytest.mark.parametrize(("marker", "place"), [(Query, "query"), (Header, "header"), (Cookie, "cookie")])

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices
+
 from tercel import Cookie, FastAPI, Header
 
 
@@ -110,7 +111,9 @@ def test_a_cookie_is_taken_by_its_name(serve):
 
     connected = serve(endpoint)
     assert connected.get("/", headers={"cookie": "a=b; session_id=abc"}).json() == "abc"
-    assert errors(connected.get("/")) == [{"type": "missing", "loc": ["cookie", "session_id"], "msg": "Field required", "input": None}]
+    assert errors(connected.get("/")) == [
+        {"type": "missing", "loc": ["cookie", "session_id"], "msg": "Field required", "input": None}
+    ]
 
 
 def test_cookies_of_several_cookie_headers_are_merged(serve):

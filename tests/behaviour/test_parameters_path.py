@@ -3,16 +3,17 @@
 import re
 import uuid
 from datetime import date
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices, BaseModel, Field
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
+
 from tercel import Depends, FastAPI, Path, Query
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     BOOK = "book"
     DISC = "disc"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import pytest
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, Json
+
 from tercel import FastAPI, Query
 
 
@@ -215,7 +216,8 @@ def test_of_a_repeated_scalar_the_last_value_counts(serve):
 
 
 @pytest.mark.parametrize(
-    ("annotation", "value"), [(list[int], [1, 2]), (tuple[int, int], [1, 2]), (set[int], [1, 2]), (frozenset[int], [1, 2]), (list, ["1", "2"])]
+    ("annotation", "value"),
+    [(list[int], [1, 2]), (tuple[int, int], [1, 2]), (set[int], [1, 2]), (frozenset[int], [1, 2]), (list, ["1", "2"])],
 )
 def test_a_sequence_collects_all_values(serve, annotation, value):
     def endpoint(q: Annotated[annotation, Query()]):
@@ -241,7 +243,7 @@ def test_a_missing_sequence_takes_its_default_or_is_reported(serve):
 
 
 def test_an_empty_value_is_a_value(serve):
-    def endpoint(q: str = "default", many: Annotated[list[str], Query()] = ["default"]):
+    def endpoint(q: str = "default", many: Annotated[list[str], Query()] = ["default"]):  # noqa: B006 - defaults are copied
         return [q, many]
 
     connected = serve(endpoint)
@@ -295,7 +297,9 @@ def test_the_first_of_several_alias_choices_that_was_sent_counts(serve):
 
 
 def test_validators_in_annotated_run(serve):
-    def endpoint(q: Annotated[int, BeforeValidator(lambda value: value.strip("#")), Query(), AfterValidator(lambda value: value + 1)]):
+    def endpoint(
+        q: Annotated[int, BeforeValidator(lambda value: value.strip("#")), Query(), AfterValidator(lambda value: value + 1)],
+    ):
         return q
 
     assert serve(endpoint).get("/", params={"q": "#41"}).json() == 42
@@ -336,7 +340,7 @@ def test_a_marker_can_be_reused_by_several_parameters(serve):
 
 def test_a_default_value_inside_annotated_is_refused():
     app = FastAPI()
-    with pytest.raises(AssertionError, match="`Query` default value cannot be set in `Annotated` for 'q'. Set the default value with `=` instead."):
+    with pytest.raises(AssertionError, match="`Query` default value cannot be set in `Annotated` for 'q'"):
 
         @app.get("/")
         def endpoint(q: Annotated[int, Query(default=1)]):
@@ -345,7 +349,9 @@ def test_a_default_value_inside_annotated_is_refused():
 
 def test_markers_in_annotated_and_as_default_cannot_be_combined():
     app = FastAPI()
-    with pytest.raises(AssertionError, match="Cannot specify FastAPI annotations in `Annotated` and default value together for 'q'"):
+    with pytest.raises(
+        AssertionError, match="Cannot specify FastAPI annotations in `Annotated` and default value together for 'q'"
+    ):
 
         @app.get("/")
         def endpoint(q: Annotated[int, Query()] = Query(1)):

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import threading
 from collections import deque
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
 from pathlib import PurePosixPath
@@ -13,7 +13,6 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_serializer
-from tercel import Depends, FastAPI, HTTPException, Response
 from tercel.encoders import jsonable_encoder
 from tercel.exceptions import FastAPIError, ResponseValidationError
 from tercel.responses import (
@@ -24,6 +23,8 @@ from tercel.responses import (
     RedirectResponse,
     StreamingResponse,
 )
+
+from tercel import Depends, FastAPI, HTTPException, Response
 
 
 class User(BaseModel):
@@ -280,7 +281,7 @@ def test_what_cannot_be_a_response_model_is_refused_at_declaration():
     class NotAModel:
         pass
 
-    with pytest.raises(FastAPIError, match="Invalid args for response field! Hint: check that .* is a valid Pydantic field type"):
+    with pytest.raises(FastAPIError, match=r"Invalid args for response field! Hint: check that .* is a valid Pydantic field type"):
 
         @app.get("/")
         def endpoint() -> NotAModel:
@@ -320,7 +321,7 @@ class Point:
         (Color.RED, "red"),
         ({Color.RED: 1}, {"red": 1}),
         ({1: "a", None: "b"}, {"1": "a", "null": "b"}),
-        (datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone.utc), "2024-01-02T03:04:05+00:00"),
+        (datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC), "2024-01-02T03:04:05+00:00"),
         (timedelta(minutes=1), 60.0),
         (Decimal("1.50"), 1.5),
         (Decimal("3"), 3),
@@ -436,7 +437,11 @@ def test_a_file_is_sent_with_its_length_type_and_validators(serve, tmp_path):
 
     connected = serve(endpoint)
     answer = connected.get("/")
-    assert (answer.content, answer.headers["content-length"], answer.headers["content-type"]) == (b"0123456789", "10", "text/plain; charset=utf-8")
+    assert (answer.content, answer.headers["content-length"], answer.headers["content-type"]) == (
+        b"0123456789",
+        "10",
+        "text/plain; charset=utf-8",
+    )
     assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''n%C3%A4me.txt"
     assert "etag" in answer.headers
     partial = connected.get("/", headers={"range": "bytes=2-4"})
@@ -512,7 +517,10 @@ def test_the_default_response_class_comes_from_the_nearest_layer(make_app, clien
     app.include_router(without, prefix="/none")
     app.include_router(without, prefix="/include", default_response_class=HTMLResponse)
     connected = client(app)
-    kinds = {path: connected.get(path).headers["content-type"].partition(";")[0] for path in ("/x", "/own/x", "/none/x", "/include/x", "/own/json")}
+    kinds = {
+        path: connected.get(path).headers["content-type"].partition(";")[0]
+        for path in ("/x", "/own/x", "/none/x", "/include/x", "/own/json")
+    }
     assert kinds == {
         "/x": "text/plain",
         "/own/x": "text/html",

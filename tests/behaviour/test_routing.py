@@ -2,8 +2,9 @@
 
 import pytest
 from starlette.routing import Host, Match, Mount, NoMatchFound, Route
-from tercel import APIRouter, FastAPI, Request
 from tercel.responses import PlainTextResponse
+
+from tercel import APIRouter, FastAPI, Request
 from tercel.routing import APIRoute, APIWebSocketRoute
 
 
@@ -224,7 +225,14 @@ def test_a_request_carries_method_url_headers_and_client(make_app, client):
 
     @app.post("/p/{x}")
     def endpoint(request: Request, x: str):
-        return [request.method, str(request.url), request.headers["x-a"], dict(request.query_params), request.cookies, request.client.host]
+        return [
+            request.method,
+            str(request.url),
+            request.headers["x-a"],
+            dict(request.query_params),
+            request.cookies,
+            request.client.host,
+        ]
 
     connected = client(app)
     answer = connected.post("/p/a%20b?q=1", headers={"x-a": "b", "cookie": "c=d"}).json()

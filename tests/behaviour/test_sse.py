@@ -6,12 +6,13 @@ from collections.abc import AsyncIterable, Iterable
 from typing import Annotated
 
 import pytest
-import tercel.routing
 from pydantic import BaseModel
-from tercel import APIRouter, Depends, Header, Response
 from tercel.concurrency import run_in_threadpool
 from tercel.exceptions import ResponseValidationError
 from tercel.sse import EventSourceResponse, ServerSentEvent, format_sse_event
+
+import tercel.routing
+from tercel import APIRouter, Depends, Header, Response
 
 
 class Item(BaseModel):
@@ -111,10 +112,15 @@ def test_events_and_plain_items_can_be_mixed(serve_events):
         yield Item(name="a")
         yield ServerSentEvent(data="special", event="other")
 
-    assert events(serve_events(endpoint).get("/").text) == [{"data": '{"name":"a","note":null}'}, {"event": "other", "data": '"special"'}]
+    assert events(serve_events(endpoint).get("/").text) == [
+        {"data": '{"name":"a","note":null}'},
+        {"event": "other", "data": '"special"'},
+    ]
 
 
-@pytest.mark.parametrize(("field", "value"), [("event", "a\nb"), ("event", "a\rb"), ("id", "a\nb"), ("id", "a\0b"), ("retry", -1), ("retry", 1.5)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("event", "a\nb"), ("event", "a\rb"), ("id", "a\nb"), ("id", "a\0b"), ("retry", -1), ("retry", 1.5)]
+)
 def test_fields_that_would_break_the_stream_are_refused(field, value):
     with pytest.raises(ValueError, match=r"single line|null characters|greater than|valid integer"):
         ServerSentEvent(data="x", **{field: value})

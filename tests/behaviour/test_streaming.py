@@ -8,10 +8,11 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
-from tercel import BackgroundTasks, Depends, Response
 from tercel.concurrency import run_in_threadpool
 from tercel.exceptions import ResponseValidationError
 from tercel.responses import PlainTextResponse, StreamingResponse
+
+from tercel import BackgroundTasks, Depends, Response
 
 
 class Item(BaseModel):
@@ -287,7 +288,7 @@ def test_an_error_after_the_first_item_is_seen_by_the_server_and_by_the_dependen
 
     async def endpoint(value: Annotated[None, Depends(resource)]):
         yield 1
-        1 / 0  # noqa: B018
+        1 / 0
 
     serve(endpoint).expect_error(ZeroDivisionError, "GET", "/", answers=200)
     assert journal.until("seen") == ["seen"]
