@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tercel.http.defaults import _Unset
-from tercel.http.errors import FastAPIDeprecationWarning
+from tercel.http.errors import DeclarationAssertion, FastAPIDeprecationWarning
 from tercel.http.threads import DependencyConcurrency
 from tercel.openapi.models import Example
 
@@ -270,13 +270,21 @@ class Param(_Marker):
 
 
 class Path(Param):
-    """A parameter in the path. It is always sent, so it cannot have a default."""
+    """A parameter in the path. It is always sent, so it cannot have a default.
+
+    Raises:
+        DeclarationAssertion: it has one.
+    """
 
     in_ = ParamTypes.path
 
     @signature_of_options(ParamOptions, ..., method=True)
     def __init__(self, default: Any = ..., *, annotation: Any | None = None, **options: Unpack[ParamOptions]) -> None:
-        assert default is ..., "Path parameters cannot have a default value"
+        if default is not ...:
+            raise DeclarationAssertion(
+                "Path parameters cannot have a default value",
+                advice="Leave the default out: without the parameter the path does not match.",
+            )
         self._set_options(default, annotation, options)
 
 

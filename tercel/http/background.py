@@ -5,17 +5,16 @@ Knows nothing of responses. Read `tercel.http.threads` next for where synchronou
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
+from tercel.http.log import logger
+
 __all__ = ["BackgroundTasks"]
 
 P = ParamSpec("P")
-
-_logger = logging.getLogger("tercel")
 
 
 class BackgroundTasks(StarletteBackgroundTasks):
@@ -46,6 +45,6 @@ class BackgroundTasks(StarletteBackgroundTasks):
                 if first is None:
                     first = error
                 else:
-                    _logger.error("background task %r failed", task.func, exc_info=error)
+                    logger.error("background task %r failed", task.func, exc_info=error)
         if first is not None:
             raise first

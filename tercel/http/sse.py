@@ -116,4 +116,4 @@ def format_sse_event(
         lines.append(f"id: {id}")
     if retry is not None:
         lines.append(f"retry: {retry}")
-    return ("\n".join(lines) + "\n\n").encode()
+    return "\n".join([*lines, "", ""]).encode()

@@ -4,7 +4,6 @@ Field names and their order are the specification's; unknown fields are kept, si
 almost everywhere. Knows nothing of routes. Read `tercel.openapi.document` next for who fills these in.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib.util import find_spec
@@ -15,6 +14,8 @@ from pydantic_core import core_schema
 from typing_extensions import TypedDict
 from typing_extensions import deprecated as deprecated_since
 
+from tercel.http.log import logger
+
 if TYPE_CHECKING or find_spec("email_validator") is not None:
     from pydantic import EmailStr
 else:
@@ -24,7 +25,7 @@ else:
 
         @classmethod
         def _validate(cls, input_value: Any, _info: Any) -> str:
-            logging.getLogger("tercel").warning(
+            logger.warning(
                 "email-validator is not installed, so email addresses are not checked; `pip install email-validator` changes that."
             )
             return str(input_value)
