@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 __all__ = ["BodyTooLarge", "Exchange", "Head"]
@@ -117,8 +118,20 @@ class Exchange(ABC):
 
     @property
     @abstractmethod
+    def known_body(self) -> bytes | None:
+        """What `body` returned, if it was read; never reads."""
+
+    @property
+    @abstractmethod
     def disconnected(self) -> bool:
         """True once the client is known to be gone. Never blocks."""
+
+    def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
+        """While inside, the client's going away cancels the current task, and leaving raises `ClientDisconnect` in its place.
+
+        Only native exchanges can do this without a task of their own; others raise NotImplementedError.
+        """
+        raise NotImplementedError
 
     # -- the response ------------------------------------------------------------------------------------------------------
 

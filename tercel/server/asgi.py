@@ -87,13 +87,14 @@ class AsgiBridge:
             self._head = Head(message["status"], list(message.get("headers", ())))
             # The head waits for the first body message, so that a whole response is one write and gets a Content-Length; but not
             # longer than until the application suspends: an event stream has to be open before its first event.
-            exchange.call_soon(self._start_soon)
+            exchange.call_soon(self.start_held)
         elif kind == "http.response.body":
             await self._send_body(message)
         else:
             raise RuntimeError(f"ASGI message {kind!r} does not fit an HTTP connection")
 
-    def _start_soon(self) -> None:
+    def start_held(self) -> None:
+        """Begin the response whose head has waited for a body."""
         head = self._head
         exchange = self._exchange
         if head is None or exchange.finished or exchange.disconnected:

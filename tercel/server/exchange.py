@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from tercel.http.exchange import Exchange, Head, Message, Scope
 from tercel.server.asgi import AsgiBridge
 from tercel.server.body import RequestBody
+from tercel.server.handling import EAGER
 from tercel.server.stream import ResponseStream, client_gone
 from tercel.server.wire import RenderedHead, render, status_forbids_body
 
@@ -54,6 +55,7 @@ class HttpExchange(Exchange):
         given_up: no (complete) response was or will be sent, the connection ends.
         status: of the response; 0 before.
         sent_body_bytes: of the response body so far.
+        in_place: the handler has not suspended yet, so what it writes is sent when it does.
         began_s: when the head was complete, on the loop's clock; 0 when nobody asked for it.
     """
 
@@ -66,6 +68,7 @@ class HttpExchange(Exchange):
         "_simple",
         "_stream",
         "began_s",
+        "in_place",
         "client",
         "finished",
         "given_up",
@@ -118,6 +121,7 @@ class HttpExchange(Exchange):
         self.status = 0
         self.sent_body_bytes = 0
         self.began_s = 0.0
+        self.in_place = EAGER
 
     # -- the request -------------------------------------------------------------------------------------------------------
 
@@ -321,9 +325,18 @@ class HttpExchange(Exchange):
             self._bridge = AsgiBridge(self)
         return self._bridge
 
+    def suspended(self) -> None:
+        """The handler has suspended for the first time."""
+        self.in_place = False
+        if self._bridge is not None:
+            self._bridge.start_held()
+        if self._stream is not None and not self.finished:
+            self._stream.flush()
+
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call back when the handler has suspended or ended."""
-        self._connection.loop.call_soon(callback)
+        """Call back when the handler has suspended or ended; while it is in place `suspended` does what there is to do."""
+        if not self.in_place:
+            self._connection.loop.call_soon(callback)
 
     # -- its end -----------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""Runs the handler of one exchange and sees to it that exactly one response leaves, whatever the handler does.
+"""Starts the handler of an exchange and sees to it that exactly one response leaves, whatever the handler does.
 
-Knows exchanges and handlers; of the connection only that a response can be broken off. Read `tercel.server.http1` for who calls it.
+Knows exchanges and tasks; of the connection only that a response can be broken off. Read `tercel.server.http1` for who calls it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from tercel.http.exchange import BodyTooLarge
 from tercel.server.wire import plain_text
 
 if TYPE_CHECKING:
-    from tercel.server.asgi import Handler
     from tercel.server.exchange import HttpExchange
     from tercel.server.http1 import HttpConnection
 
-__all__ = ["run_handler", "start_task"]
+__all__ = ["EAGER", "settle", "start_task"]
 
 _log: Final = logging.getLogger("tercel.error")
 
 _INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
 _TOO_LARGE: Final = plain_text(413, "Content Too Large")
 
+EAGER: Final = sys.version_info >= (3, 12)
+"""Tasks can start in place."""
 
 if sys.version_info >= (3, 12):
 
@@ -42,18 +43,22 @@ else:
         return loop.create_task(coroutine)
 
 
-async def run_handler(handler: Handler, exchange: HttpExchange, connection: HttpConnection) -> None:
-    """Run a handler to its end. Raises nothing but cancellation."""
-    try:
-        await handler(exchange)
-    except asyncio.CancelledError:
+def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Task[None]) -> None:
+    """Look at how a handler has ended, and answer in its place when it did not.
+
+    A callback of the task instead of a coroutine around the handler: it costs nothing while the handler runs.
+    """
+    if task.cancelled():
         connection.break_off(exchange)
-        raise
-    except Exception as error:
-        _handler_failed(exchange, connection, error)
-    else:
+        return
+    error = task.exception()
+    if error is None:
         if not exchange.finished:
             _handler_left(exchange, connection)
+    elif isinstance(error, Exception):
+        _handler_failed(exchange, connection, error)
+    else:
+        connection.break_off(exchange)
 
 
 def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: Exception) -> None:

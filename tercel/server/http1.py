@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
@@ -17,12 +18,14 @@ from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import wants_websocket
-from tercel.server.handling import run_handler, start_task
+from tercel.server.handling import settle, start_task
 from tercel.server.request_head import (
+    PLAIN_FRAMING,
     SPECIAL_FIELDS,
     Rejected,
     RequestFraming,
     explain_syntax_error,
+    known_hosts,
     parse_target,
     read_framing,
 )
@@ -45,6 +48,7 @@ _UPGRADED: Final = 5  # a WebSocket to take it over
 _METHODS: Final = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY")
 }
+_NO_CALLBACKS: Final = object()
 
 
 class HttpConnection(asyncio.Protocol):
@@ -68,20 +72,16 @@ class HttpConnection(asyncio.Protocol):
         "_drain_waiters",
         "_handle",
         "_head",
-        "_head_complete",
-        "_headers",
         "_left_bytes",
         "_parser",
         "_paused_by_app",
         "_reading_paused",
         "_ready",
-        "_special",
         "_stall_left_bytes",
         "_stall_since_s",
         "_state",
         "_trusted",
         "_upgrade",
-        "_url",
         "client",
         "deadline",
         "drain_callback",
@@ -116,11 +116,7 @@ class HttpConnection(asyncio.Protocol):
         self._client_closes = False
         self._parser: httptools.HttpRequestParser | None = None
         self._head: bytearray | None = None
-        self._head_complete = False
         self._upgrade = False
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._special: list[tuple[bytes, bytes]] = []
         self._ahead: bytearray | None = None
         self._left_bytes = 0
         self._discarded_bytes = 0
@@ -157,7 +153,9 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state <= _CHUNKED:
+        if state == _HEAD and self._head is None and data[-4:] == b"\r\n\r\n" and data.find(b"\r\n\r\n", 1) + 4 == len(data):
+            self._consume_head(data)
+        elif state <= _CHUNKED:
             self._consume(data)
         elif state != _CLOSING:
             self._look_ahead(data)
@@ -184,6 +182,24 @@ class HttpConnection(asyncio.Protocol):
         self._wake_drain_waiters()
 
     # -- bytes to requests -------------------------------------------------------------------------------------------------
+
+    def _consume_head(self, head: bytes) -> None:
+        """As `_consume`, for the usual case: one whole head and nothing else."""
+        self._consuming = True
+        try:
+            if head[0] == 13:
+                self._consume(head)
+                return
+            self._parse(head, head)
+            self._open_exchange(head)
+            if self._ready is not None:
+                self._launch()
+        except Rejected as rejected:
+            self._reject(rejected)
+        finally:
+            self._consuming = False
+        if self._state in (_LENGTH, _CHUNKED):
+            self.deadline = self.loop.time() + self._config.body_timeout_s
 
     def _consume(self, data: bytes) -> None:
         position = 0
@@ -267,11 +283,10 @@ class HttpConnection(asyncio.Protocol):
             stop = len(data) if end < 0 else end + 4
         piece = data[position:stop]
         before += piece
-        head = bytes(before) if end >= 0 else b""
         self._parse(piece, before)
-        if end >= 0 or self._head_complete:
+        if end >= 0:
             self._head = None
-            self._open_exchange(head)
+            self._open_exchange(bytes(before))
         return stop
 
     def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
@@ -281,7 +296,8 @@ class HttpConnection(asyncio.Protocol):
             raise Rejected(431, "the request head is too large")
         parser = self._parser
         if parser is None:
-            parser = self._parser = httptools.HttpRequestParser(self)
+            # Without callbacks: it checks the syntax and interprets Connection, nothing else.
+            parser = self._parser = httptools.HttpRequestParser(_NO_CALLBACKS)
         try:
             parser.feed_data(piece)
         except httptools.HttpParserUpgrade:
@@ -289,66 +305,72 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             raise explain_syntax_error(bytes(head), str(error)) from None
 
-    def on_url(self, url: bytes) -> None:
-        self._url = self._url + url if self._url else url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        value = value.rstrip(b" \t")
-        self._headers.append((name, value))
-        if name in SPECIAL_FIELDS:
-            self._special.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._head_complete = True
-
     def _open_exchange(self, head: bytes) -> None:
-        parser = self._parser
-        assert parser is not None
-        config = self._config
-        url, headers, special = self._url, self._headers, self._special
-        complete, upgrade = self._head_complete, self._upgrade
-        self._url, self._headers, self._special, self._head_complete, self._upgrade = b"", [], [], False, False
-        method_bytes = parser.get_method()
-        if head.startswith(b"%b %b HTTP/1.1\r\n" % (method_bytes, url)):
+        # llhttp has accepted the head, so its lines are what they look like: fields without folding, controls or bare line ends.
+        # Taking them apart here costs less than a call from llhttp for each of them.
+        lines = head.split(b"\r\n")
+        request_line = lines[0].split(b" ")
+        if len(request_line) != 3:
+            raise Rejected(400, "the request line is malformed")
+        method_bytes, target, version_bytes = request_line
+        if version_bytes == b"HTTP/1.1":
             version = "1.1"
-        elif head.startswith(b"%b %b HTTP/1.0\r\n" % (method_bytes, url)):
+        elif version_bytes == b"HTTP/1.0":
             version = "1.0"
         else:
             raise explain_syntax_error(head, "version")
-        if not complete:
-            raise Rejected(400, "the request is malformed")
-        if len(url) > config.max_target_bytes:
+        config = self._config
+        if len(target) > config.max_target_bytes:
             raise Rejected(414, "the request target is too long")
-        if len(headers) > config.max_headers:
+        if len(lines) - 3 > config.max_headers:
             raise Rejected(431, "too many header fields")
-        framing = read_framing(special, version)
+        headers = [((parts := line.split(b":", 1))[0].lower(), parts[1].strip()) for line in lines[1:-2]]
+        special = [field for field in headers if field[0] in SPECIAL_FIELDS]
+        if len(special) == 1 and special[0][0] == b"host" and special[0][1] in known_hosts:
+            framing = PLAIN_FRAMING
+        else:
+            framing = read_framing(special, version)
         method = _METHODS.get(method_bytes) or method_bytes.decode()
-        path, raw_path, query_string, authority = parse_target(url, method)
+        if target[0] == 47 and b"%" not in target and b"#" not in target:
+            raw_path, _, query_string = target.partition(b"?")
+            path = raw_path.decode("latin-1")
+        else:
+            path, raw_path, query_string, authority = parse_target(target, method)
+            if authority is not None:
+                # RFC 9112 §3.2.2: the authority of the target replaces whatever Host says.
+                headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
         if method == "CONNECT":
             # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
             raise Rejected(501, "CONNECT is not implemented")
-        if authority is not None:
-            # RFC 9112 §3.2.2: the authority of the target replaces whatever Host says.
-            headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
         if self.root_path:
             path = self.root_path + path
             raw_path = self.root_path.encode() + raw_path
-        self._client_closes = not parser.should_keep_alive()
-        keep_alive = not (self._client_closes or self.server.draining.begun)
-        body = self._expect_body(framing)
+        server = self.server
+        self._client_closes = not self._parser.should_keep_alive()  # type: ignore[union-attr]
+        keep_alive = not (self._client_closes or server.draining.begun)
+        if framing is PLAIN_FRAMING:
+            body = None
+            self._state = _WAITING
+        else:
+            body = self._expect_body(framing)
         exchange = HttpExchange(self, method, path, raw_path, query_string, headers, version, keep_alive, body)
-        if framing.forwarded and self._trusted:
-            exchange.client, exchange.scheme = self.server.forwarded.read(headers, self.client, self.scheme)
-        if self.server.access_log is not None:
+        self.exchange = self._ready = exchange
+        if server.access_log is not None:
             exchange.began_s = self.loop.time()
-        self.exchange = exchange
-        if upgrade and method == "GET" and version == "1.1" and wants_websocket(framing.upgrade):
+        if framing is not PLAIN_FRAMING:
+            if framing.forwarded and self._trusted:
+                exchange.client, exchange.scheme = server.forwarded.read(headers, self.client, self.scheme)
+            if framing.upgrade:
+                self._consider_upgrade(exchange, framing.upgrade)
+        self._upgrade = False
+
+    def _consider_upgrade(self, exchange: HttpExchange, protocol: bytes) -> None:
+        # RFC 9110 §7.8: without "upgrade" in Connection (llhttp has looked) the field means nothing, and it may be ignored anyway.
+        if self._upgrade and exchange.method == "GET" and exchange.http_version == "1.1" and wants_websocket(protocol):
+            self._ready = None
             exchange.close_after()
             self._state = _UPGRADED
             self.server.open_websocket(self, exchange)
-        else:
-            self._ready = exchange
 
     def _expect_body(self, framing: RequestFraming) -> RequestBody | None:
         length = framing.length_bytes
@@ -422,10 +444,14 @@ class HttpConnection(asyncio.Protocol):
         exchange = self._ready
         assert exchange is not None
         self._ready = None
-        server = self.server
-        task = start_task(run_handler(server.handler, exchange, self), self.loop)
-        if not task.done():
-            server.keep_task(task)
+        task = start_task(self.server.handler(exchange), self.loop)
+        if task.done():
+            if not exchange.finished or task.cancelled() or task.exception() is not None:
+                settle(exchange, self, task)
+        else:
+            exchange.suspended()
+            task.add_done_callback(partial(settle, exchange, self))
+            self.server.keep_task(task)
 
     def can_continue(self, exchange: HttpExchange) -> bool:
         """Whether the connection may outlive the response whose head is being written."""
@@ -440,7 +466,10 @@ class HttpConnection(asyncio.Protocol):
     def answered(self, exchange: HttpExchange) -> None:
         """The response of the current exchange is complete."""
         self.exchange = None
-        self.server.count_response(exchange)
+        server = self.server
+        server.response_count += 1
+        if server.watches_responses:
+            server.response_ended(exchange)
         if self._state == _CLOSING:
             return
         body = exchange.request_body
@@ -462,7 +491,7 @@ class HttpConnection(asyncio.Protocol):
     def _become_idle(self) -> None:
         self._state = _HEAD
         self._paused_by_app = False
-        self.deadline = self.loop.time() + self._config.keep_alive_timeout_s
+        self.deadline = self.server.idle_deadline_s
         if not self._consuming:
             if self._ahead is not None or self._reading_paused or self.gone:
                 self.loop.call_soon(self._consume_ahead)
@@ -476,7 +505,7 @@ class HttpConnection(asyncio.Protocol):
         unseen = exchange.ends_with_connection
         exchange.give_up()
         self.exchange = None
-        self.server.count_response(exchange)
+        self.server.response_ended(exchange)
         if self.lost:
             return
         if unseen:

@@ -9,7 +9,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-__all__ = ["Rejected", "RequestFraming", "Target", "explain_syntax_error", "parse_target", "read_framing"]
+__all__ = ["PLAIN_FRAMING", "SPECIAL_FIELDS", "Rejected", "RequestFraming", "Target", "explain_syntax_error", "known_hosts", "parse_target", "read_framing"]
 
 
 class Rejected(Exception):
@@ -98,12 +98,15 @@ class RequestFraming(NamedTuple):
     forwarded: bool
 
 
+PLAIN_FRAMING: Final = RequestFraming(0, False, b"", False)
+"""Of a request whose only field that means something here is a Host seen before."""
+
 SPECIAL_FIELDS: Final = frozenset(
     (b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-forwarded-for", b"x-forwarded-proto")
 )
 
 # Hosts found valid before. A server sees few; bounded for those who send many.
-_known_hosts: set[bytes] = set()
+known_hosts: set[bytes] = set()
 _KNOWN_HOSTS_MAX: Final = 1024
 
 
@@ -123,11 +126,11 @@ def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFra
             # RFC 9112 §3.2: more than one Host, or an invalid one, is 400.
             if host is not None:
                 raise Rejected(400, "more than one Host field")
-            if value not in _known_hosts:
+            if value not in known_hosts:
                 if not is_host(value):
                     raise Rejected(400, "the Host field is malformed")
-                if len(_known_hosts) < _KNOWN_HOSTS_MAX:
-                    _known_hosts.add(value)
+                if len(known_hosts) < _KNOWN_HOSTS_MAX:
+                    known_hosts.add(value)
             host = value
         elif name == b"content-length":
             # llhttp has refused signs, lists, duplicates and a Transfer-Encoding beside it.

@@ -67,6 +67,9 @@ class Server:
         draining: whether the server has begun to stop.
         connections: what is open, WebSockets included.
         response_count: responses completed.
+        watches_responses: somebody wants to know of each response's end.
+        idle_deadline_s: until when a connection that becomes idle now is kept; renewed with every tick, since reading the clock for
+            each response is not free.
     """
 
     def __init__(self, app: AsgiApp, config: ServerConfig | None = None) -> None:
@@ -81,6 +84,7 @@ class Server:
         self.on_max_requests: Callable[[], None] | None = None
         access = logging.getLogger("tercel.access")
         self.access_log = access if self.config.access_log and access.isEnabledFor(logging.INFO) else None
+        self.watches_responses = self.access_log is not None or self.config.max_requests is not None
         self._lifespan = Lifespan(app, self.config.lifespan)
         self.state = self._lifespan.state
         self._tls = tls_context(self.config)
@@ -94,6 +98,7 @@ class Server:
         self._date_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_s = self._tick_interval_s()
+        self.idle_deadline_s = self._idle_deadline_s()
         self.tail = self.tail_server = self.tail_date = b""
 
     # -- where it is -------------------------------------------------------------------------------------------------------
@@ -290,9 +295,8 @@ class Server:
         self._tasks.discard(task)
         self._changed.set()
 
-    def count_response(self, exchange: HttpExchange) -> None:
-        """An exchange has ended."""
-        self.response_count += 1
+    def response_ended(self, exchange: HttpExchange) -> None:
+        """An exchange has ended; called only when `watches_responses`."""
         if self.access_log is not None:
             log_response(self.access_log, exchange, self.loop.time())
         limit = self.config.max_requests
@@ -325,10 +329,15 @@ class Server:
         # Limits are kept to within a quarter of the shortest, and never worse than a second.
         return max(min(1.0, min(limits) / 4), 0.01)
 
+    def _idle_deadline_s(self) -> float:
+        # For connections that become idle until the next tick; never earlier than promised.
+        return self.loop.time() + self._tick_s + self.config.keep_alive_timeout_s
+
     def _tick(self) -> None:
         # One pass over all connections instead of a timer for each: setting a timer for every request costs more than the request
         # line, and ten thousand comparisons cost a millisecond.
         now_s = self.loop.time()
+        self.idle_deadline_s = self._idle_deadline_s()
         for connection in [c for c in self.connections if now_s >= c.deadline or c.write_paused]:
             connection.tick(now_s)
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)

@@ -86,7 +86,7 @@ class ResponseStream:
         return not (self._chunked or self._silent) and self._left_bytes is None
 
     def _schedule_flush(self) -> None:
-        if not self._flush_scheduled:
+        if not self._flush_scheduled and not self._exchange.in_place:
             self._flush_scheduled = True
             self._connection.loop.call_soon(self._flush_soon)
 

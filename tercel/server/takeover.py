@@ -94,7 +94,7 @@ class _Log:
     def __init__(self, on_violation: Callable[[int, str], None]) -> None:
         self._on_violation = on_violation
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+    def isEnabledFor(self, level: int) -> bool:
         return False
 
     def log(self, *_: Any, **__: Any) -> None:

@@ -1,0 +1,97 @@
+"""Which bodies may be validated straight from JSON bytes, with the same outcome as parsing first.
+
+pydantic's JSON mode and its Python mode differ in places (unions, bytes, decimals, strictness, user validators that see the mode).
+A schema qualifies only when every part of it is known to behave the same in both and runs no user code, so that it cannot be observed
+that validation happened before the dependencies. What does not qualify, and everything that fails, goes the general way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import SchemaError, SchemaValidator
+
+from tercel.analyse.fields import ModelField
+
+__all__ = ["early_validator"]
+
+_LEAVES = frozenset({"str", "int", "float", "bool", "none", "datetime", "date", "time", "uuid"})
+_LEAF_KEYS = frozenset(
+    "type ref metadata serialization gt ge lt le multiple_of allow_inf_nan min_length max_length pattern regex_engine "
+    "strip_whitespace to_lower to_upper microseconds_precision tz_constraint now_op now_utc_offset version".split()
+)
+_CONFIG_KEYS = frozenset({"title", "extra_fields_behavior", "from_attributes", "populate_by_name", "validate_by_name", "validate_by_alias"})
+
+
+class _Unfit(Exception):
+    """The schema is not known to behave the same in both modes."""
+
+
+def _fit(schema: Any) -> dict[str, Any]:
+    """A copy of a schema that also refuses infinities, which JSON has no notation for (1e999 overflows to one).
+
+    Raises:
+        _Unfit: some part may behave differently.
+    """
+    kind = schema["type"]
+    if kind in _LEAVES:
+        if not _LEAF_KEYS.issuperset(schema) or schema.get("ref"):
+            raise _Unfit(kind)
+        return {**schema, "allow_inf_nan": False} if kind == "float" else dict(schema)
+    if kind == "literal":
+        if not all(type(value) is str for value in schema["expected"]):
+            raise _Unfit(kind)
+        return dict(schema)
+    if kind == "nullable" and not schema.get("strict"):
+        return {**schema, "schema": _fit(schema["schema"])}
+    if kind == "default" and not schema.get("validate_default") and not schema.get("default_factory_takes_data"):
+        return {**schema, "schema": _fit(schema["schema"])}
+    if kind == "list" and not schema.get("strict") and not schema.get("fail_fast") and "items_schema" in schema:
+        return {**schema, "items_schema": _fit(schema["items_schema"])}
+    if kind == "model":
+        return _fit_model(schema)
+    if kind == "definitions":
+        parts = [_fit(part) for part in schema["definitions"]]
+        return {**schema, "schema": _fit(schema["schema"]), "definitions": parts}
+    if kind == "definition-ref":
+        return dict(schema)
+    if kind == "model-fields":
+        if schema.get("extras_schema") or schema.get("computed_fields") or schema.get("from_attributes"):
+            raise _Unfit(kind)
+        fields = {}
+        for name, field in schema["fields"].items():
+            if field["type"] != "model-field":
+                raise _Unfit(field["type"])
+            fields[name] = {**field, "schema": _fit(field["schema"])}
+        return {**schema, "fields": fields}
+    raise _Unfit(kind)
+
+
+def _fit_model(schema: dict[str, Any]) -> dict[str, Any]:
+    config = schema.get("config") or {}
+    cls = schema["cls"]
+    # __init__, __new__ and hooks of the user's would be called before the dependencies.
+    hooks = ("__init__", "__new__", "__setattr__", "model_post_init")
+    if any(getattr(cls, name) is not getattr(BaseModel, name) for name in hooks):
+        raise _Unfit("hooks")
+    if schema.get("custom_init") or schema.get("post_init") or schema.get("root_model") or schema.get("strict"):
+        raise _Unfit("model")
+    if not _CONFIG_KEYS.issuperset(config) or config.get("extra_fields_behavior") == "allow":
+        raise _Unfit("config")
+    return {**schema, "schema": _fit(schema["schema"])}
+
+
+def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:
+    """A validator of JSON bytes that agrees with the field wherever it succeeds, or None.
+
+    It raises `pydantic.ValidationError` for everything else, including some input that the field accepts.
+    """
+    annotation = field.field_info.annotation
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or field.field_info.metadata:
+        return None
+    try:
+        return SchemaValidator(_fit(annotation.__pydantic_core_schema__)).validate_json  # type: ignore[arg-type]
+    except (_Unfit, SchemaError, AttributeError, KeyError):
+        return None

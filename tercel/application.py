@@ -1,0 +1,451 @@
+"""`FastAPI`: the application object. Collects declarations, freezes them, and is an ASGI application.
+
+Without middleware of the user's, a request goes from the server straight to `Assembly.answer`; otherwise through the same middleware
+stack as Starlette's. Which of the two is decided when the application freezes, not per request.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import FunctionType
+from typing import Any, Literal, TypeVar
+
+from starlette.applications import Starlette
+from starlette.datastructures import State
+from starlette.exceptions import HTTPException, WebSocketException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Receive, Scope, Send
+from typing_extensions import Unpack, deprecated
+
+from tercel.declare.markers import Depends
+from tercel.declare.options import INCLUDE_DEFAULTS, OPERATION_DEFAULTS, IncludeArguments, with_signature
+from tercel.http.asgi import ASGIExchange
+from tercel.http.defaults import Default
+from tercel.http.errors import FastAPIDeprecationWarning, RequestValidationError, WebSocketRequestValidationError
+from tercel.http.exchange import Exchange
+from tercel.http.handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+    websocket_request_validation_exception_handler,
+)
+from tercel.http.limits import AppBodyLimitMiddleware, FormLimits
+from tercel.openapi.document import get_openapi
+from tercel.openapi.ids import generate_unique_id
+from tercel.openapi.pages import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
+from tercel.plan import Plan
+from tercel.routing.changes import Overrides, changes
+from tercel.routing.frontend import CheckDir, Fallback, resolved_check_dir
+from tercel.routing.include import iter_route_contexts
+from tercel.routing.operation import Operation, SocketOperation
+from tercel.routing.route import APIRoute
+from tercel.routing.router import APIRouter
+from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
+from tercel.serve.dispatch import Assembly
+from tercel.serve.failures import Handlers
+
+__all__ = ["FastAPI"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+AppType = TypeVar("AppType", bound="FastAPI")
+
+
+def _is_pristine(cls: type, name: str) -> bool:
+    """Whether a method is the one its module defined: integrations replace some at run time, and then want to be called."""
+    method = cls.__dict__.get(name)
+    module = sys.modules[cls.__module__]
+    return isinstance(method, FunctionType) and method.__code__.co_filename == module.__file__
+
+
+class FastAPI(Verbs, Starlette):
+    """An application.
+
+    Args:
+        engine: `compiled` runs generated handlers; `interpreted` runs plans step by step, which is slower and easier to debug.
+        debug: server errors show a traceback to the client. Never in production.
+        routes: to begin with.
+        title, summary, description, version, terms_of_service, contact, license_info, openapi_tags, servers, openapi_external_docs:
+            metadata of the OpenAPI document.
+        openapi_url: path of the OpenAPI document; None for none, and then no documentation pages either.
+        docs_url, redoc_url, swagger_ui_oauth2_redirect_url: paths of the documentation pages; None for none.
+        swagger_ui_init_oauth, swagger_ui_parameters: options of Swagger UI.
+        separate_input_output_schemas: document a model separately for requests and responses where the two differ.
+        generate_unique_id_function: makes operation ids.
+        dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema, strict_content_type, max_body_size,
+            form_limits: for every route; see `OperationArguments`.
+        webhooks: a router whose routes describe requests that the API sends.
+        middleware: outermost first.
+        exception_handlers: by status code or exception class.
+        on_startup, on_shutdown: functions run by the lifespan, unless `lifespan` is given.
+        lifespan: a function from the application to an asynchronous context manager, which may yield state.
+        root_path: deprecated; configure the server's instead.
+        root_path_in_servers: add the root path to the servers of the OpenAPI document.
+        redirect_slashes: answer 307 to a path that differs from a route's only by a slash at its end.
+        telemetry: accepted for compatibility; nothing is traced yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        telemetry: Mapping[str, Any] | None = None,
+        debug: bool = False,
+        routes: list[BaseRoute] | None = None,
+        title: str = "FastAPI",
+        summary: str | None = None,
+        description: str = "",
+        version: str = "0.1.0",
+        openapi_url: str | None = "/openapi.json",
+        openapi_tags: list[dict[str, Any]] | None = None,
+        servers: list[dict[str, str | Any]] | None = None,
+        dependencies: Sequence[Depends] | None = None,
+        default_response_class: type[Response] = Default(JSONResponse),
+        redirect_slashes: bool = True,
+        docs_url: str | None = "/docs",
+        redoc_url: str | None = "/redoc",
+        swagger_ui_oauth2_redirect_url: str | None = "/docs/oauth2-redirect",
+        swagger_ui_init_oauth: dict[str, Any] | None = None,
+        middleware: Sequence[Middleware] | None = None,
+        exception_handlers: Mapping[int | type[Exception], Callable[[Request, Any], Any]] | None = None,
+        on_startup: Sequence[Callable[[], Any]] | None = None,
+        on_shutdown: Sequence[Callable[[], Any]] | None = None,
+        lifespan: Lifespan[Any] | None = None,
+        terms_of_service: str | None = None,
+        contact: dict[str, str | Any] | None = None,
+        license_info: dict[str, str | Any] | None = None,
+        root_path: str = "",
+        root_path_in_servers: bool = True,
+        responses: dict[int | str, dict[str, Any]] | None = None,
+        callbacks: list[BaseRoute] | None = None,
+        webhooks: APIRouter | None = None,
+        deprecated: bool | None = None,
+        include_in_schema: bool = True,
+        swagger_ui_parameters: dict[str, Any] | None = None,
+        generate_unique_id_function: Callable[[APIRoute], str] = Default(generate_unique_id),
+        separate_input_output_schemas: bool = True,
+        openapi_external_docs: dict[str, Any] | None = None,
+        strict_content_type: bool = True,
+        max_body_size: int | None = None,
+        form_limits: FormLimits | None = None,
+        engine: Literal["compiled", "interpreted"] = "compiled",
+    ) -> None:
+        if engine not in ("compiled", "interpreted"):
+            raise ValueError(f"engine must be 'compiled' or 'interpreted', not {engine!r}")
+        self.engine = engine
+        self.telemetry = telemetry
+        self.max_body_size = max_body_size
+        self.debug = debug
+        self.title = title
+        self.summary = summary
+        self.description = description
+        self.version = version
+        self.terms_of_service = terms_of_service
+        self.contact = contact
+        self.license_info = license_info
+        self.openapi_url = openapi_url
+        self.openapi_tags = openapi_tags
+        self.root_path_in_servers = root_path_in_servers
+        self.docs_url = docs_url
+        self.redoc_url = redoc_url
+        self.swagger_ui_oauth2_redirect_url = swagger_ui_oauth2_redirect_url
+        self.swagger_ui_init_oauth = swagger_ui_init_oauth
+        self.swagger_ui_parameters = swagger_ui_parameters
+        self.servers = servers or []
+        self.separate_input_output_schemas = separate_input_output_schemas
+        self.openapi_external_docs = openapi_external_docs
+        self.openapi_version = "3.1.0"
+        self.openapi_schema: dict[str, Any] | None = None
+        self._openapi_routes_version: int | None = None
+        if self.openapi_url:
+            assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
+            assert self.version, "A version must be provided for OpenAPI, e.g.: '2.1.0'"
+        self.webhooks = webhooks or APIRouter()
+        if root_path:
+            warnings.warn(
+                "The `root_path` parameter is deprecated. Configure the server's root path instead, "
+                "for example with `tercel run --root-path /api/v1`.",
+                category=FastAPIDeprecationWarning,
+                stacklevel=2,
+            )
+        self.root_path = root_path
+        self.state = State()
+        self._overrides = Overrides()
+        self.router: APIRouter = APIRouter(
+            routes=routes,
+            redirect_slashes=redirect_slashes,
+            dependency_overrides_provider=self,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
+            lifespan=lifespan,
+            default_response_class=default_response_class,
+            dependencies=dependencies,
+            callbacks=callbacks,
+            deprecated=deprecated,
+            include_in_schema=include_in_schema,
+            responses=responses,
+            generate_unique_id_function=generate_unique_id_function,
+            strict_content_type=strict_content_type,
+            max_body_size=max_body_size,
+            form_limits=form_limits,
+        )
+        self.exception_handlers: dict[Any, Any] = dict(exception_handlers or {})
+        self.exception_handlers.setdefault(HTTPException, http_exception_handler)
+        self.exception_handlers.setdefault(RequestValidationError, request_validation_exception_handler)
+        self.exception_handlers.setdefault(WebSocketRequestValidationError, websocket_request_validation_exception_handler)
+        self.user_middleware: list[Middleware] = list(middleware or [])
+        self.middleware_stack: ASGIApp | None = None
+        self._built_stack: ASGIApp | None = None
+        self._native: Assembly | None = None
+        self._handlers: Handlers | None = None
+        self._seen_changes = -1
+        self.setup()
+
+    # -- dependencies -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
+        """Replacements of dependencies by original callable, effective from the next request; for tests."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
+        self._overrides = overrides if isinstance(overrides, Overrides) else Overrides(overrides)
+        changes.count += 1
+
+    # -- documentation ------------------------------------------------------------------------------------------------------------
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document as a dict, made once and again when routes change. Replace this method to customise it."""
+        version = self.router._get_routes_version()
+        if not self.openapi_schema or self._openapi_routes_version != version:
+            self.openapi_schema = get_openapi(
+                title=self.title,
+                version=self.version,
+                openapi_version=self.openapi_version,
+                summary=self.summary,
+                description=self.description,
+                terms_of_service=self.terms_of_service,
+                contact=self.contact,
+                license_info=self.license_info,
+                routes=self.routes,
+                webhooks=self.webhooks.routes,
+                tags=self.openapi_tags,
+                servers=self.servers,
+                separate_input_output_schemas=self.separate_input_output_schemas,
+                external_docs=self.openapi_external_docs,
+            )
+            self._openapi_routes_version = version
+        return self.openapi_schema
+
+    def setup(self) -> None:
+        """Adds the routes of the OpenAPI document and the documentation pages."""
+        if not self.openapi_url:
+            return
+        self.add_route(self.openapi_url, self._serve_openapi, include_in_schema=False)
+        if self.docs_url:
+            self.add_route(self.docs_url, self._serve_swagger_ui, include_in_schema=False)
+            if self.swagger_ui_oauth2_redirect_url:
+                self.add_route(self.swagger_ui_oauth2_redirect_url, self._serve_oauth2_redirect, include_in_schema=False)
+        if self.redoc_url:
+            self.add_route(self.redoc_url, self._serve_redoc, include_in_schema=False)
+
+    async def _serve_openapi(self, request: Request) -> JSONResponse:
+        root_path = _root_path(request)
+        schema = self.openapi()
+        if root_path and self.root_path_in_servers:
+            servers = schema.get("servers", [])
+            if root_path not in {server.get("url") for server in servers}:
+                schema = {**schema, "servers": [{"url": root_path}, *servers]}  # a copy: the cached one is for every root path
+        return JSONResponse(schema)
+
+    async def _serve_swagger_ui(self, request: Request) -> HTMLResponse:
+        root_path = _root_path(request)
+        redirect = self.swagger_ui_oauth2_redirect_url
+        return get_swagger_ui_html(
+            openapi_url=root_path + (self.openapi_url or ""),
+            title=f"{self.title} - Swagger UI",
+            oauth2_redirect_url=root_path + redirect if redirect else redirect,
+            init_oauth=self.swagger_ui_init_oauth,
+            swagger_ui_parameters=self.swagger_ui_parameters,
+        )
+
+    async def _serve_oauth2_redirect(self, request: Request) -> HTMLResponse:
+        return get_swagger_ui_oauth2_redirect_html()
+
+    async def _serve_redoc(self, request: Request) -> HTMLResponse:
+        return get_redoc_html(openapi_url=_root_path(request) + (self.openapi_url or ""), title=f"{self.title} - ReDoc")
+
+    # -- declaring ------------------------------------------------------------------------------------------------------------------
+
+    @with_signature("self", "path", "endpoint", defaults={**OPERATION_DEFAULTS, "methods": None}, required="path endpoint")
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Adds a path operation. See `APIRouter.add_api_route`."""
+        self.router.add_api_route(path, endpoint=endpoint, **options)
+
+    def add_api_websocket_route(
+        self, path: str, endpoint: Callable[..., Any], name: str | None = None, *, dependencies: Sequence[Depends] | None = None
+    ) -> None:
+        """Adds a WebSocket endpoint with dependencies."""
+        self.router.add_api_websocket_route(path, endpoint, name=name, dependencies=dependencies)
+
+    def add_websocket_route(self, path: str, endpoint: Callable[..., Any], name: str | None = None) -> None:
+        """Adds a Starlette WebSocket route, without analysis of its signature."""
+        self.router.add_websocket_route(path, endpoint, name=name)
+
+    @with_signature("self", "router", defaults=INCLUDE_DEFAULTS, required="router")
+    def include_router(self, router: APIRouter, **options: Unpack[IncludeArguments]) -> None:
+        """Makes the routes of a router part of the application. See `APIRouter.include_router`."""
+        self.router.include_router(router, **options)
+
+    def frontend(
+        self, path: str, *, directory: Any, fallback: Fallback = "auto", check_dir: CheckDir = "auto"
+    ) -> None:
+        """Serves the built files of a single-page application behind every route. See `APIRouter.frontend`."""
+        check = resolved_check_dir(directory, check_dir)
+        self.router.frontend(path, directory=directory, fallback=fallback, check_dir=check)
+
+    def middleware(self, middleware_type: str) -> Callable[[Decorated], Decorated]:
+        """Decorator for `async def middleware(request, call_next) -> Response`.
+
+        Args:
+            middleware_type: `http`.
+        """
+
+        def decorate(func: Decorated) -> Decorated:
+            self.add_middleware(BaseHTTPMiddleware, dispatch=func)
+            return func
+
+        return decorate
+
+    def exception_handler(self, exc_class_or_status_code: int | type[Exception]) -> Callable[[Decorated], Decorated]:
+        """Decorator for the handler of an exception class or a status code."""
+
+        def decorate(func: Decorated) -> Decorated:
+            self.add_exception_handler(exc_class_or_status_code, func)
+            return func
+
+        return decorate
+
+    @deprecated(ON_EVENT_IS_DEPRECATED)
+    def on_event(self, event_type: str) -> Callable[[Decorated], Decorated]:
+        """Decorator for a function that runs at `startup` or `shutdown`. Use `lifespan` instead."""
+        return self.router.on_event(event_type)
+
+    # -- looking inside ---------------------------------------------------------------------------------------------------------------
+
+    def operation_for(self, method: str, path: str) -> Operation | SocketOperation:
+        """What runs a route.
+
+        Args:
+            method: upper case; `WS` for a WebSocket endpoint.
+            path: as it was declared, with every prefix.
+
+        Raises:
+            LookupError: there is no such path operation.
+        """
+        for context in iter_route_contexts(self.routes):
+            operation = getattr(context, "operation", None)
+            if operation is None or path not in (context.path, context.path_format):
+                continue
+            if isinstance(operation, SocketOperation) if method == "WS" else method in (context.methods or ()):
+                return operation  # type: ignore[no-any-return]
+        raise LookupError(f"no path operation {method} {path}")
+
+    def plan_for(self, method: str, path: str) -> Plan:
+        """The plan of a route; `str()` of it shows one step per line. Arguments and errors as for `operation_for`."""
+        return self.operation_for(method, path).plan()
+
+    def source_for(self, method: str, path: str) -> str:
+        """The generated source of a route's handler. Arguments and errors as for `operation_for`."""
+        return self.operation_for(method, path).source()
+
+    # -- serving ------------------------------------------------------------------------------------------------------------------------
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """The ASGI application with everything around the router, outermost first: server errors, the body limit, the user's
+        middleware, exception handlers."""
+        server_error = None
+        handlers: dict[Any, ExceptionHandler] = {}
+        for key, handler in self.exception_handlers.items():
+            if key in (500, Exception):
+                server_error = handler
+            else:
+                handlers[key] = handler
+        stack = [Middleware(ServerErrorMiddleware, handler=server_error, debug=self.debug)]
+        if self.max_body_size is not None:
+            stack.append(Middleware(AppBodyLimitMiddleware, max_body_size=self.max_body_size))
+        stack += [*self.user_middleware, Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug)]
+        app: ASGIApp = self.router
+        for cls, args, kwargs in reversed(stack):
+            app = cls(app, *args, **kwargs)
+        return app
+
+    def _is_plain(self) -> bool:
+        """Whether nothing stands between the server and the routes that would have to be called."""
+        cls, router = type(self), self.router
+        return (
+            not self.user_middleware
+            and self.max_body_size is None
+            and not self.root_path
+            and self.middleware_stack is self._built_stack
+            and cls.build_middleware_stack is FastAPI.build_middleware_stack
+            and "build_middleware_stack" not in self.__dict__
+            and type(router).app is APIRouter.app
+            and type(router).__call__ is APIRouter.__call__
+            and all(_is_pristine(patched, "__call__") for patched in (ServerErrorMiddleware, ExceptionMiddleware, Starlette))
+        )
+
+    def _freeze(self) -> Assembly | None:
+        """The routes as they are now, if they may be served without middleware, and None otherwise."""
+        if self.middleware_stack is None:
+            self.middleware_stack = self._built_stack = self.build_middleware_stack()
+            self._handlers = Handlers(self.exception_handlers, self.debug)
+        self._native = None
+        if self._is_plain():
+            assert self._handlers is not None
+            handlers = self._handlers
+            handled = ({HTTPException: None, WebSocketException: None, **handlers.by_class}, handlers.by_status)
+            said = {"app": self, "router": self.router, "starlette.exception_handlers": handled}
+            self._native = self.router.assembly(handlers, said)
+        self._seen_changes = changes.count
+        return self._native
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            native = self._native
+            if self._seen_changes != changes.count or self.middleware_stack is not self._built_stack:
+                native = self._freeze()
+            if native is not None:
+                await native.answer(ASGIExchange(scope, receive, send))
+                return
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        await Starlette.__call__(self, scope, receive, send)
+
+    def direct_handler(self) -> Callable[[Exchange], Awaitable[None]]:
+        """A function that answers exchanges of Tercel's own server, without ASGI in between where nothing needs it."""
+        if type(self).__call__ is not FastAPI.__call__:
+            return self._answer_through_asgi
+        return self._answer
+
+    async def _answer_through_asgi(self, ex: Exchange) -> None:
+        await self(ex.scope, ex.receive, ex.send)
+
+    async def _answer(self, ex: Exchange) -> None:
+        native = self._native
+        if self._seen_changes != changes.count or self.middleware_stack is not self._built_stack:
+            native = self._freeze()
+        if native is not None:
+            await native.answer(ex)
+        else:
+            await self(ex.scope, ex.receive, ex.send)
+
+
+def _root_path(request: Request) -> str:
+    return str(request.scope.get("root_path", "")).rstrip("/")

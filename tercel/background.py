@@ -1,0 +1,7 @@
+"""Background tasks."""
+
+from tercel.http.background import BackgroundTasks as BackgroundTasks
+
+__all__ = [
+    "BackgroundTasks",
+]

@@ -1,0 +1,292 @@
+"""Plans -> functions: one method per step type, each of which returns lines of Python and nothing else.
+
+The text looks as one would write the handler by hand; what needs loops or `try` is an ordinary function of `tercel.compile.support`.
+It must do exactly what `tercel.compile.interpret` does. Names in it come from `SourceUnit.bind` and from slots, never from user text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from starlette.responses import Response
+
+from tercel.compile import support
+from tercel.compile.interpret import Handler
+from tercel.compile.scopes import RequestScope
+from tercel.compile.source import SourceUnit, identifier
+from tercel.compile.streams import stream_response
+from tercel.http.render import json_bytes
+from tercel.plan import (
+    FAILED,
+    Callee,
+    Check,
+    Inject,
+    Invoke,
+    Mark,
+    Plan,
+    ReadBody,
+    Render,
+    Repeat,
+    Resolve,
+    Take,
+    TakeBody,
+)
+
+__all__ = ["compile_plan", "emit"]
+
+_LOCALS = ("ex", "errors", "scope", "body", "early", "headers", "header_map", "query", "cookies", "path", "result", "response", "data")
+
+
+class _Emitter:
+    """Writes one handler."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.unit = SourceUnit(f"handle_{identifier(plan.title).lower()}", plan.title)
+        self.unit.reserve(*_LOCALS)
+        self.unit.reserve(*(slot for slot in (getattr(step, "slot", None) for step in plan.steps) if slot))
+        self.sources: set[str] = set()
+        self.has_errors = any(isinstance(step, Take | TakeBody) for step in plan.steps)
+        self.early = False
+        self.form = any(isinstance(step, ReadBody) and step.form == "form" for step in plan.steps)
+        self.function_scoped = any(
+            isinstance(step, Resolve) and step.until == "function" and "enter" in step.callee.style for step in plan.steps
+        )
+        self.scoped = plan.yields or self.form
+
+    def use(self, function: Any) -> str:
+        return self.unit.bind(function, function.__name__)
+
+    def write(self) -> SourceUnit:
+        unit = self.unit
+        unit.line(f"async def {unit.name}(ex):")
+        unit.indent += 1
+        unit.line(f"# {identifier_free(self.plan.title)}", self.plan.origin)
+        if self.has_errors:
+            unit.line("errors = []")
+        if self.scoped:
+            strict = "" if self.plan.kind == "http" else ", strict=False"
+            unit.line(f"async with {self.use(RequestScope)}(ex{strict}) as scope:")
+            unit.indent += 1
+        for step in self.plan.steps:
+            match step:
+                case ReadBody():
+                    self.read_body(step)
+                case Take():
+                    self.take(step)
+                case TakeBody():
+                    self.take_body(step)
+                case Inject():
+                    self.inject(step)
+                case Mark():
+                    unit.line(f"mark_{step.of} = len(errors)")
+                case Resolve():
+                    self.resolve(step)
+                case Repeat():
+                    unit.line(f"if {step.of} is {self.failed}:")
+                    unit.line(f"    errors.extend(errors[mark_{step.of}:end_{step.of}])")
+                case Check():
+                    self.check(step)
+                case Invoke():
+                    self.invoke(step)
+                case Render():
+                    self.render(step)
+                case _:
+                    assert_never(step)
+        return unit
+
+    @property
+    def failed(self) -> str:
+        return self.unit.bind(FAILED, "FAILED")
+
+    @property
+    def plan_name(self) -> str:
+        return self.unit.bind(self.plan, "PLAN")
+
+    # -- the request -----------------------------------------------------------------------------------------------------------
+
+    def read_body(self, step: ReadBody) -> None:
+        if step.form == "form":
+            limits = "None" if step.form_limits is None else self.unit.bind(step.form_limits, "FORM_LIMITS")
+            self.unit.line(
+                f"{step.slot} = scope.closing(await {self.use(support.read_form)}(ex, {limits}, {self.plan_name}))", step.origin
+            )
+        elif step.early is not None:
+            self.early = True
+            validate = self.unit.bind(step.early, "validate_body")
+            self.unit.line(
+                f"{step.slot}, early = await {self.use(support.read_model)}"
+                f"(ex, {step.strict_content_type}, {validate}, {self.plan_name})",
+                step.origin,
+            )
+        else:
+            self.unit.line(
+                f"{step.slot} = await {self.use(support.read_json)}(ex, {step.strict_content_type}, {self.plan_name})", step.origin
+            )
+
+    def source(self, place: str, plain: bool) -> str:
+        """The variable with the values of a place, made on its first use."""
+        name, code = {
+            "path": ("path", "ex.path_params"),
+            "query": ("query", f"{self.use(support.last_values)}(ex.query_string)")
+            if self.plan.queries_are_plain
+            else ("query", f'{self.use(support.general_source)}(ex, "query")'),
+            "header": ("headers", f"{self.use(support.raw_headers)}(ex)")
+            if plain
+            else ("header_map", f'{self.use(support.general_source)}(ex, "header")'),
+            "cookie": ("cookies", f"{self.use(support.parse_cookies)}(ex)"),
+        }[place]
+        if name not in self.sources:
+            self.sources.add(name)
+            self.unit.line(f"{name} = {code}")
+        return name
+
+    def take(self, step: Take) -> None:
+        taker = step.taker
+        quick = taker.quick
+        source = self.source(step.place, quick is not None)
+        name = self.unit.bind(quick or taker.take, f"take_{step.slot}")
+        self.unit.line(f"{step.slot} = {name}({source}, errors)", step.origin)
+
+    def take_body(self, step: TakeBody) -> None:
+        taker = self.unit.bind(step.taker, f"take_{step.slot}")
+        source = step.source or self.unit.bind(support.Undefined, "Undefined")
+        taken = f"await {self.use(support.take_read)}({taker}, {source}, {step.single!r}, errors)"
+        if self.early:
+            taken = f"early if early is not {self.failed} else {taken}"
+        self.unit.line(f"{step.slot} = {taken}", step.origin)
+
+    def inject(self, step: Inject) -> None:
+        match step.what:
+            case "request":
+                code = f"{self.use(support.request_of)}(ex)"
+            case "websocket" | "connection":
+                code = "ex.view"
+            case "response":
+                code = f"{self.use(support.injected_response)}()"
+            case "background":
+                code = f"{self.use(support.background_tasks)}()"
+            case "scopes":
+                code = f"{self.unit.bind(step.value, 'security_scopes')}()"
+            case _:
+                assert_never(step.what)
+        self.unit.line(f"{step.slot} = {code}")
+
+    # -- calls -----------------------------------------------------------------------------------------------------------------
+
+    def call(self, callee: Callee, until_function: bool = False) -> str:
+        fn = self.unit.bind(callee.fn, f"call_{callee.name}")
+        arguments = ", ".join(f"**{slot}" if name == "**" else f"{name}={slot}" for name, slot in callee.args)
+        until = ", True" if until_function else ""
+        match callee.style:
+            case "call":
+                return f"{fn}({arguments})"
+            case "await":
+                return f"await {fn}({arguments})"
+            case "thread":
+                return f"await {self.use(support.in_thread)}({', '.join(filter(None, (fn, arguments)))})"
+            case "enter":
+                return f"await scope.enter_sync({fn}, dict({arguments}){until})"
+            case "aenter":
+                return f"await scope.enter_async({fn}({arguments}){until})"
+            case _:
+                assert_never(callee.style)
+
+    def resolve(self, step: Resolve) -> None:
+        unit = self.unit
+        until_function = step.until == "function"
+        code = self.call(step.callee, until_function)
+        guard = " or ".join(f"{slot} is {self.failed}" for slot in step.fallible)
+        if step.callee.limit is None:
+            value = f"{self.failed} if {guard} else {code}" if guard else code
+            unit.line(f"{step.slot} = {value}", step.origin)
+        else:
+            if guard:
+                unit.line(f"if {guard}:")
+                unit.line(f"    {step.slot} = {self.failed}")
+                unit.line("else:")
+                unit.indent += 1
+            limit = unit.bind(step.callee.limit, f"limit_{step.slot}")
+            if "enter" in step.callee.style:
+                unit.line(f"await scope.hold({limit}, {until_function})")
+                unit.line(f"{step.slot} = {code}", step.origin)
+            else:
+                unit.line(f"async with {limit}.get_semaphore():")
+                unit.line(f"    {step.slot} = {code}", step.origin)
+            unit.indent -= bool(guard)
+        if step.marks:
+            unit.line(f"end_{step.slot} = len(errors)")
+
+    def check(self, step: Check) -> None:
+        if not self.has_errors:
+            return
+        body = step.body or self.unit.bind(support.Undefined, "Undefined")
+        early = "early" if self.early else self.failed
+        self.unit.line("if errors:")
+        self.unit.line(f"    raise {self.use(support.check)}(errors, {body}, {early}, {self.plan_name}, ex)")
+
+    def invoke(self, step: Invoke) -> None:
+        assign = "" if self.plan.kind == "websocket" else f"{step.slot} = "
+        self.unit.line(f"{assign}{self.call(step.callee)}", step.origin)
+
+    # -- the response ------------------------------------------------------------------------------------------------------------
+
+    def leave_function(self) -> None:
+        if self.function_scoped:
+            self.unit.line("await scope.leave_function()")
+
+    def render(self, step: Render) -> None:
+        unit, renderer = self.unit, step.renderer
+        injected, background = step.response or "None", step.background or "None"
+        if renderer.stream is not None:
+            name = unit.bind(renderer, "RENDERER")
+            unit.line(f"response = {self.use(stream_response)}({name}, {step.value}, {injected}, {background})")
+            self.leave_function()
+            unit.line(f"await {self.use(support.respond_with)}(ex, response)")
+            return
+        if not renderer.is_json:
+            make = unit.bind(support.response_maker(renderer, self.plan), "make_response")
+            hop = f"{self.use(support.in_thread)}({make}, " if renderer.in_thread and renderer.field is not None else f"{make}("
+            wait = "await " if "in_thread" in hop else ""
+            unit.line(f"response = {wait}{hop}{step.value}, ex, {injected}, {background})")
+            self.leave_function()
+            unit.line(f"await {self.use(support.respond_with)}(ex, response)")
+            return
+        unit.line(f"if isinstance({step.value}, {unit.bind(Response, 'Response')}):")
+        unit.indent += 1
+        if step.background:
+            unit.line(f"if {step.value}.background is None:")
+            unit.line(f"    {step.value}.background = {background}")
+        self.leave_function()
+        unit.line(f"await {self.use(support.respond_with)}(ex, {step.value})")
+        unit.indent -= 1
+        unit.line("else:")
+        unit.indent += 1
+        if renderer.field is None:
+            unit.line(f"data = {self.use(json_bytes)}({step.value})")
+        else:
+            dump = unit.bind(support.body_maker(renderer, self.plan), "dump_result")
+            hop = f"await {self.use(support.in_thread)}({dump}, {step.value}, ex)" if renderer.in_thread else f"{dump}({step.value}, ex)"
+            unit.line(f"data = {hop}")
+        self.leave_function()
+        if step.response is None and step.background is None and renderer.has_body:
+            unit.line(f"await ex.respond({unit.bind(renderer.head, 'HEAD')}, data)")
+        else:
+            name = unit.bind(renderer, "RENDERER")
+            unit.line(f"await {self.use(support.send_json)}(ex, {name}, data, {injected}, {background})")
+        unit.indent -= 1
+
+
+def identifier_free(text: str) -> str:
+    """A title for a comment: one line of printable ASCII."""
+    return " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+
+
+def emit(plan: Plan) -> SourceUnit:
+    """The source of a plan's handler, not yet loaded."""
+    return _Emitter(plan).write()
+
+
+def compile_plan(plan: Plan) -> Handler:
+    """The handler of a plan as a compiled function."""
+    return emit(plan).load()

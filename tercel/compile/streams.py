@@ -1,0 +1,295 @@
+"""Endpoints that yield: server-sent events, JSON Lines and raw streams, on any exchange.
+
+The generator runs in the task of its request, so that context variables, cancellation and tracebacks are what its author expects. An
+exception before its first item still becomes an ordinary error response; afterwards what was yielded is delivered before the
+connection is aborted. A client that goes away cancels the generator, and its `finally` runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from tercel.http.asgi import ASGIExchange
+from tercel.http.exchange import Exchange, Head
+from tercel.http.sse import KEEPALIVE_COMMENT
+from tercel.http.threads import iterate_in_threadpool
+
+__all__ = ["PlannedStream", "send_streaming_response", "settings", "stream_response"]
+
+_CHECKPOINT_ITEMS = 32
+"""Items of a generator that never suspends between two checkpoints: enough for chunks to be gathered, few enough to stay fair."""
+
+
+class _Settings:
+    """Times that tests and applications may change while running.
+
+    Attributes:
+        ping_interval_s: silence after which an event stream sends a comment, so that proxies keep it open; a function, read per stream.
+        first_event_grace_s: how long the head of an event stream waits for the first event or error. Longer than a database needs to
+            refuse somebody, shorter than a person notices.
+    """
+
+    def __init__(self) -> None:
+        self.ping_interval_s: Callable[[], float] = lambda: 15.0
+        self.first_event_grace_s = 0.25
+
+
+settings = _Settings()
+_streaming_call = StreamingResponse.__call__
+_streaming_send = StreamingResponse.stream_response
+
+
+def _head(response: Response) -> Head:
+    return Head(response.status_code, response.raw_headers)
+
+
+# -- items ------------------------------------------------------------------------------------------------------------------------
+
+
+async def _items(generator: Any) -> AsyncIterator[Any]:
+    """The items of a generator of either kind, with checkpoints, closed in the end."""
+    if hasattr(generator, "__aiter__"):
+        source: Any = generator
+    else:
+        source = _closing_in_thread(generator)
+    count = 0
+    async with aclosing(source):
+        async for item in source:
+            yield item
+            count += 1
+            if count % _CHECKPOINT_ITEMS == 0:
+                await anyio.lowlevel.checkpoint()
+
+
+async def _closing_in_thread(generator: Iterator[Any]) -> AsyncIterator[Any]:
+    try:
+        async for item in iterate_in_threadpool(generator):
+            yield item
+    finally:
+        close = getattr(generator, "close", None)
+        if close is not None:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(close)
+
+
+async def _eager_items(generator: Any) -> AsyncIterator[Any]:
+    """The same with a checkpoint after every item: over ASGI that is where cancellation arrives."""
+    async with aclosing(_items(generator)) as items:
+        async for item in items:
+            yield item
+            await anyio.lowlevel.checkpoint()
+
+
+# -- event streams -------------------------------------------------------------------------------------------------------------------
+
+
+class _EventStream:
+    """Writes events as they come, comments when none come, and the head in time."""
+
+    def __init__(self, ex: Exchange, head: Head) -> None:
+        self.ex = ex
+        self.head = head
+        self.lock = anyio.Lock()
+        self.begun = False
+        self.last_write_s = 0.0
+
+    async def begin(self) -> None:
+        if not self.begun:
+            self.begun = True
+            await self.ex.start(self.head)
+
+    async def write(self, data: bytes) -> None:
+        async with self.lock:
+            await self.begin()
+            await self.ex.write(data)
+            self.last_write_s = anyio.current_time()
+
+    async def keep_alive(self, interval_s: float) -> None:
+        await anyio.sleep(min(settings.first_event_grace_s, interval_s))
+        async with self.lock:
+            await self.begin()
+        while True:
+            wait_s = self.last_write_s + interval_s - anyio.current_time()
+            if wait_s > 0:
+                await anyio.sleep(wait_s)
+            else:
+                await self.write(KEEPALIVE_COMMENT)
+
+    async def run(self, items: AsyncIterator[Any], encode: Callable[[Any], bytes]) -> None:
+        self.last_write_s = anyio.current_time()
+        failure: BaseException | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.keep_alive, settings.ping_interval_s())
+            try:
+                async for item in items:
+                    await self.write(encode(item))
+                async with self.lock:
+                    await self.begin()
+            except Exception as error:  # carried out of the group, which would wrap it
+                failure = error
+            finally:
+                group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        await self.ex.finish()
+
+
+async def _send_events(ex: Exchange, head: Head, generator: Any, encode: Callable[[Any], bytes]) -> None:
+    items = _items(generator) if ex.native else _eager_items(generator)
+    async with aclosing(items):
+        await _EventStream(ex, head).run(items, encode)
+
+
+async def _send_items(ex: Exchange, head: Head, generator: Any, encode: Callable[[Any], bytes]) -> None:
+    """A head with the first item, then the rest; nothing is sent before the generator has got that far."""
+    items = _items(generator) if ex.native else _eager_items(generator)
+    async with aclosing(items):
+        begun = False
+        async for item in items:
+            data = encode(item)
+            if not begun:
+                begun = True
+                await ex.start(head)
+            await ex.write(data)
+        if not begun:
+            await ex.start(head)
+        await ex.finish()
+
+
+# -- cancellation ----------------------------------------------------------------------------------------------------------------------
+
+
+async def _until_disconnect(ex: Exchange, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs work and cancels it when the client goes away."""
+    if ex.native:
+        with ex.cancelled_on_disconnect():
+            await work()
+        return
+    spec_version = ex.scope.get("asgi", {}).get("spec_version", "2.0")
+    if tuple(int(part) for part in spec_version.split(".")) >= (2, 4):
+        # ASGI 2.4: sending to a client that is gone raises OSError, and the application may read the body while it streams.
+        try:
+            await work()
+        except OSError as error:
+            raise ClientDisconnect() from error
+        return
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as group:
+
+        async def listen() -> None:
+            while (await ex.receive())["type"] != "http.disconnect":
+                pass
+            group.cancel_scope.cancel()
+
+        group.start_soon(listen)
+        try:
+            await work()
+        except Exception as error:
+            failure = error
+        finally:
+            group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+# -- responses -------------------------------------------------------------------------------------------------------------------------
+
+
+class PlannedStream(StreamingResponse):
+    """The response of a generator endpoint: its status and headers may be changed before it is sent; its items follow the plan.
+
+    Args:
+        generator: what the endpoint returned when it was called.
+        encode: one item -> bytes.
+        events: server-sent events, with comments in times of silence.
+    """
+
+    def __init__(
+        self,
+        generator: Any,
+        encode: Callable[[Any], bytes],
+        *,
+        events: bool,
+        media_type: str,
+        status_code: int = 200,
+        background: BackgroundTask | None = None,
+    ) -> None:
+        self.generator = generator
+        self.encode = encode
+        self.events = events
+        super().__init__(self._encoded(), status_code=status_code, media_type=media_type, background=background)
+        if events:
+            self.headers["Cache-Control"] = "no-cache"
+            self.headers["X-Accel-Buffering"] = "no"
+
+    async def _encoded(self) -> AsyncIterator[bytes]:
+        """For code that iterates over `body_iterator` itself, as middleware does with any streaming response."""
+        async with aclosing(_eager_items(self.generator)) as items:
+            async for item in items:
+                yield self.encode(item)
+
+    async def send_to(self, ex: Exchange) -> None:
+        """Streams to an exchange, then runs the background task."""
+        send = _send_events if self.events else _send_items
+        await _until_disconnect(ex, lambda: send(ex, _head(self), self.generator, self.encode))
+        if self.background is not None:
+            await self.background()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.send_to(ASGIExchange(scope, receive, send))
+
+
+def stream_response(renderer: Any, generator: Any, injected: Response | None, background: BackgroundTask | None) -> Response:
+    """The response of a generator endpoint, with what the injected response adds."""
+    arguments = renderer.response_arguments(injected, background)
+    response: Response
+    if renderer.stream == "sse":
+        response = PlannedStream(generator, renderer.event, events=True, media_type="text/event-stream", **arguments)
+    elif renderer.stream == "jsonl":
+        response = PlannedStream(generator, renderer.line, events=False, media_type="application/jsonl", **arguments)
+    else:
+        content = _eager_items(generator) if hasattr(generator, "__aiter__") else generator
+        response = renderer.response_class(content=content, **arguments)
+    if injected is not None:
+        response.headers.raw.extend(injected.headers.raw)
+    return response
+
+
+async def send_streaming_response(ex: Exchange, response: Response) -> bool:
+    """Streams a response on Tercel's own server without ASGI messages; False for classes that send in ways of their own."""
+    kind = type(response)
+    if isinstance(response, PlannedStream) and kind.__call__ is PlannedStream.__call__:
+        await response.send_to(ex)
+        return True
+    if (
+        not isinstance(response, StreamingResponse)
+        or kind.__call__ is not _streaming_call
+        or kind.stream_response is not _streaming_send
+    ):
+        return False
+    await _until_disconnect(ex, lambda: _send_body_iterator(ex, response))
+    if response.background is not None:
+        await response.background()
+    return True
+
+
+async def _send_body_iterator(ex: Exchange, response: StreamingResponse) -> None:
+    await ex.start(_head(response))
+    iterator: Any = response.body_iterator
+    try:
+        async for chunk in iterator:
+            data = chunk if isinstance(chunk, bytes | memoryview) else chunk.encode(response.charset)
+            await ex.write(data if type(data) is bytes else bytes(data))
+    finally:
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+    await ex.finish()

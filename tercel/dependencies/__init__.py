@@ -1,0 +1,5 @@
+"""Dependency trees."""
+
+
+__all__ = [
+]

@@ -1,0 +1,7 @@
+"""Dependency trees."""
+
+from tercel.analyse.dependant import Dependant as Dependant
+
+__all__ = [
+    "Dependant",
+]

@@ -1,0 +1,7 @@
+"""The framework's logger."""
+
+from tercel.http.log import logger as logger
+
+__all__ = [
+    "logger",
+]

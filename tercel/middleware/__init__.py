@@ -1,0 +1,7 @@
+"""Middleware."""
+
+from starlette.middleware import Middleware as Middleware
+
+__all__ = [
+    "Middleware",
+]

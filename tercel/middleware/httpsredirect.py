@@ -1,0 +1,7 @@
+"""`HTTPSRedirectMiddleware`."""
+
+from starlette.middleware.httpsredirect import HTTPSRedirectMiddleware as HTTPSRedirectMiddleware
+
+__all__ = [
+    "HTTPSRedirectMiddleware",
+]

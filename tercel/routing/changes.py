@@ -1,0 +1,130 @@
+"""Noticing that routes or overrides changed, at the price of one integer comparison per request.
+
+Every mutation anywhere increments one number; who froze something remembers it, and looks closer only when it moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, SupportsIndex, TypeVar
+
+__all__ = ["Overrides", "RouteList", "changes"]
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Changes:
+    """The number of mutations so far in this process."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+changes = _Changes()
+
+
+class _Watched:
+    """Adds a version to a built-in collection."""
+
+    version = 0
+
+    def changed(self) -> None:
+        self.version += 1
+        changes.count += 1
+
+
+class RouteList(_Watched, list[T], Generic[T]):
+    """A list that notices being changed: applications append to `router.routes` directly, also while running."""
+
+    def append(self, item: T) -> None:
+        super().append(item)
+        self.changed()
+
+    def extend(self, items: Iterable[T]) -> None:
+        super().extend(items)
+        self.changed()
+
+    def insert(self, index: SupportsIndex, item: T) -> None:
+        super().insert(index, item)
+        self.changed()
+
+    def remove(self, item: T) -> None:
+        super().remove(item)
+        self.changed()
+
+    def pop(self, index: SupportsIndex = -1) -> T:
+        item = super().pop(index)
+        self.changed()
+        return item
+
+    def clear(self) -> None:
+        super().clear()
+        self.changed()
+
+    def sort(self, *, key: Any = None, reverse: bool = False) -> None:
+        super().sort(key=key, reverse=reverse)
+        self.changed()
+
+    def reverse(self) -> None:
+        super().reverse()
+        self.changed()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__(index, value)
+        self.changed()
+
+    def __delitem__(self, index: Any) -> None:
+        super().__delitem__(index)
+        self.changed()
+
+    def __iadd__(self, items: Iterable[T]) -> RouteList[T]:  # type: ignore[override, misc]
+        self.extend(items)
+        return self
+
+    def __imul__(self, count: SupportsIndex) -> RouteList[T]:  # type: ignore[override, misc]
+        super().__imul__(count)
+        self.changed()
+        return self
+
+
+class Overrides(_Watched, dict[Callable[..., Any], Callable[..., Any]]):
+    """`dependency_overrides`: replacements by original callable, effective from the next request."""
+
+    def __setitem__(self, key: Callable[..., Any], value: Callable[..., Any]) -> None:
+        super().__setitem__(key, value)
+        self.changed()
+
+    def __delitem__(self, key: Callable[..., Any]) -> None:
+        super().__delitem__(key)
+        self.changed()
+
+    def clear(self) -> None:
+        super().clear()
+        self.changed()
+
+    def pop(self, *args: Any) -> Any:
+        value = super().pop(*args)
+        self.changed()
+        return value
+
+    def popitem(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        item = super().popitem()
+        self.changed()
+        return item
+
+    def setdefault(self, *args: Any) -> Any:
+        value = super().setdefault(*args)
+        self.changed()
+        return value
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
+        self.changed()
+
+    def __ior__(self, other: Any) -> Overrides:  # type: ignore[override, misc]
+        self.update(other)
+        return self

@@ -1,0 +1,245 @@
+"""One route at run time: its plan, its handler in the engine in force, and the same as an ASGI application.
+
+A plan is made when it is first needed, and again when `dependency_overrides` change. Read `tercel.routing.table` next for how
+operations get into the route table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal
+
+from starlette._exception_handler import wrap_app_handling_exceptions
+from starlette._utils import is_async_callable
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from tercel.analyse.dependant import is_generator, style_of
+from tercel.analyse.planner import plan_http, plan_websocket
+from tercel.analyse.results import Renderer, StreamKind
+from tercel.compile.emit import compile_plan, emit
+from tercel.compile.interpret import Handler, interpreted_handler, interpreted_socket, response_to
+from tercel.compile.scopes import SWALLOWED
+from tercel.http.asgi import ASGIExchange, WebSocketExchange
+from tercel.http.defaults import DefaultPlaceholder
+from tercel.http.errors import FastAPIError
+from tercel.http.limits import with_body_limit
+from tercel.plan import Plan
+
+if TYPE_CHECKING:
+    from tercel.routing.route import APIWebSocketRoute, RouteState
+
+__all__ = ["Engine", "Operation", "SocketOperation", "request_response", "websocket_session"]
+
+Engine = Literal["compiled", "interpreted"]
+RequestHandler = Callable[[Request], Awaitable[Response] | Response]
+
+
+def engine_of(provider: Any) -> Engine:
+    """The engine of the application that a route belongs to; compiled unless it says otherwise."""
+    return "interpreted" if getattr(provider, "engine", "compiled") == "interpreted" else "compiled"
+
+
+def overrides_of(provider: Any) -> Mapping[Any, Any]:
+    return getattr(provider, "dependency_overrides", None) or {}
+
+
+def renderer_of(route: RouteState) -> Renderer:
+    """How a route answers."""
+    call = route.dependant.call
+    stream: StreamKind | None = None
+    if route.is_sse_stream:
+        stream = "sse"
+    elif route.is_json_stream:
+        stream = "jsonl"
+    elif is_generator(call):
+        stream = "raw"
+    return Renderer(
+        response_class=route.response_class,
+        status_code=route.status_code,
+        field=route.response_field,
+        dump={
+            "include": route.response_model_include,
+            "exclude": route.response_model_exclude,
+            "by_alias": route.response_model_by_alias,
+            "exclude_unset": route.response_model_exclude_unset,
+            "exclude_defaults": route.response_model_exclude_defaults,
+            "exclude_none": route.response_model_exclude_none,
+        },
+        stream=stream,
+        item_field=route.stream_item_field,
+        in_thread=style_of(call) == "thread",
+    )
+
+
+class _Planned:
+    """A plan and its handler, made anew when the overrides in force are others."""
+
+    def __init__(self) -> None:
+        self._key: Any = None
+        self._plan: Plan | None = None
+        self._handler: Handler | None = None
+
+    def _refresh(self, provider: Any, make: Callable[[Mapping[Any, Any]], Plan]) -> Plan:
+        overrides = overrides_of(provider)
+        # Dicts of other providers than ours have no version: their contents are compared.
+        key = (id(overrides), overrides.version) if hasattr(overrides, "version") else tuple(overrides.items())
+        if self._plan is None or key != self._key:
+            self._plan, self._key, self._handler = make(overrides), key, None
+        return self._plan
+
+
+class Operation(_Planned):
+    """A path operation, original or as it is effective in an included router.
+
+    Args:
+        route: its state: an `APIRoute` or an `EffectiveRoute`.
+        form_limits: of the original route.
+    """
+
+    def __init__(self, route: RouteState, form_limits: Mapping[str, int]) -> None:
+        super().__init__()
+        self.route = route
+        self.form_limits = form_limits
+
+    def plan(self) -> Plan:
+        """The plan under the overrides in force."""
+        route = self.route
+        return self._refresh(
+            route.dependency_overrides_provider,
+            lambda overrides: plan_http(
+                route,
+                title=f"{next(iter(sorted(route.methods)), 'ANY')} {route.path_format}",
+                overrides=overrides,
+                renderer=renderer_of(route),
+                form_limits=self.form_limits or None,
+            ),
+        )
+
+    def handler(self) -> Handler:
+        """The function that answers an exchange."""
+        plan = self.plan()
+        if self._handler is None:
+            compiled = engine_of(self.route.dependency_overrides_provider) == "compiled"
+            self._handler = compile_plan(plan) if compiled else interpreted_handler(plan)
+        return self._handler
+
+    def source(self) -> str:
+        """The generated source, whichever engine is in force."""
+        return emit(self.plan()).text
+
+    async def respond_to(self, request: Request) -> Response:
+        """The response to a request, unsent: what `APIRoute.get_route_handler` gives to route classes that wrap it."""
+        return await response_to(self.plan(), request)
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The operation as an ASGI application, with the exception handlers of the application around."""
+        request = Request(scope, receive, send)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            ex = ASGIExchange(scope, receive, send, request)
+            await self.handler()(ex)
+
+        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+
+    def app(self, wrapped: RequestHandler | None, max_body_size: int | None) -> ASGIApp:
+        """The ASGI application of the route, behind its body limit.
+
+        Args:
+            wrapped: what an overridden `get_route_handler` returned, or None.
+        """
+        return with_body_limit(self.asgi if wrapped is None else request_response(wrapped), max_body_size)
+
+
+class SocketOperation(_Planned):
+    """A WebSocket endpoint."""
+
+    def __init__(self, route: APIWebSocketRoute) -> None:
+        super().__init__()
+        self.route = route
+
+    def plan(self) -> Plan:
+        route = self.route
+        return self._refresh(
+            route.dependency_overrides_provider,
+            lambda overrides: plan_websocket(
+                route.dependant, title=f"WS {route.path_format}", embed=route._embed_body_fields, overrides=overrides
+            ),
+        )
+
+    def handler(self) -> Handler:
+        plan = self.plan()
+        if self._handler is None:
+            compiled = engine_of(self.route.dependency_overrides_provider) == "compiled"
+            self._handler = compile_plan(plan) if compiled else interpreted_socket(plan)
+        return self._handler
+
+    def source(self) -> str:
+        return emit(self.plan()).text
+
+    async def session(self, websocket: WebSocket) -> None:
+        await self.handler()(WebSocketExchange(websocket))
+
+
+def unwrap_default(value: Any) -> Any:
+    return value.value if isinstance(value, DefaultPlaceholder) else value
+
+
+# -- ASGI applications around functions -------------------------------------------------------------------------------------------------
+
+
+def request_response(func: RequestHandler) -> ASGIApp:
+    """An ASGI application around a function from a request to a response.
+
+    Its exit stacks are in the scope for whatever the function opens: left after the response (`fastapi_inner_astack`), or as soon as
+    the function returned (`fastapi_function_astack`).
+    """
+
+    async def call(request: Request) -> Response:
+        if is_async_callable(func):
+            return await func(request)  # type: ignore[no-any-return, misc]
+        from tercel.http.threads import run_in_threadpool
+
+        return await run_in_threadpool(func, request)  # type: ignore[arg-type]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            sent = False
+            async with AsyncExitStack() as request_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                async with AsyncExitStack() as function_stack:
+                    scope["fastapi_function_astack"] = function_stack
+                    response = await call(request)
+                await response(scope, receive, send)
+                sent = True
+            if not sent:
+                raise FastAPIError(SWALLOWED)
+
+        async with AsyncExitStack() as form_stack:
+            scope.setdefault("fastapi_middleware_astack", form_stack)
+            await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+
+    return app
+
+
+def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
+    """An ASGI application around a function that talks to a WebSocket."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        session = WebSocket(scope, receive=receive, send=send)
+
+        async def talk(scope: Scope, receive: Receive, send: Send) -> None:
+            async with AsyncExitStack() as request_stack:
+                scope["fastapi_inner_astack"] = request_stack
+                async with AsyncExitStack() as function_stack:
+                    scope["fastapi_function_astack"] = function_stack
+                    await func(session)
+
+        await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
+
+    return app

@@ -1,0 +1,1 @@
+"""Protocol <-> exchange: matching, calling the handler, answering exceptions, whatever server is underneath."""

@@ -1,0 +1,150 @@
+"""From an exchange to its handler: match, call, answer what was raised.
+
+An `Assembly` is what an application or router froze into: immutable, made again when something changed. This is where a request spends
+its one framework frame between the server and the handler. Read `tercel.compile.match` for the table and `tercel.serve.failures` for
+exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from tercel.compile.match import MISS, Hit, RouteTable
+from tercel.http.asgi import ASGIExchange
+from tercel.http.exchange import Exchange
+from tercel.serve.failures import Handlers, answer_exception, find_in_scope, handle_by
+
+__all__ = ["Assembly", "Served", "update_scope"]
+
+
+def update_scope(scope: Scope, child_scope: Mapping[str, Any]) -> None:
+    """Adds what a match found, without losing what the framework's part of the scope holds already."""
+    for key, value in child_scope.items():
+        if key == "fastapi" and isinstance(value, dict):
+            scope.setdefault("fastapi", {}).update(value)
+        else:
+            scope[key] = value
+
+
+class Served:
+    """The payload of a table entry: the handler of one route, and what its match says in the ASGI scope.
+
+    Args:
+        handler: answers an exchange. It may replace itself by a faster one after its first call.
+        methods: in the order in which Allow names them.
+        said: entries of the scope that do not depend on the request: endpoint, route, application.
+        framework: entries of `scope["fastapi"]`.
+        form_limits: of the routers around, outermost first.
+    """
+
+    __slots__ = ("form_limits", "framework", "handler", "methods", "said")
+
+    def __init__(
+        self,
+        handler: Callable[[Any], Awaitable[None]],
+        methods: Any = None,
+        said: Mapping[str, Any] | None = None,
+        framework: Mapping[str, Any] | None = None,
+        form_limits: Mapping[str, int] | None = None,
+    ) -> None:
+        self.handler = handler
+        self.methods = methods
+        self.said = dict(said or {})
+        self.framework = dict(framework or {})
+        self.form_limits = form_limits
+
+    def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
+        """Writes the match into the scope, where user code and integrations read it."""
+        scope.update(self.said)
+        scope["path_params"] = {**scope.get("path_params", {}), **path_params}
+        if self.framework or self.form_limits:
+            part = scope.setdefault("fastapi", {})
+            part.update(self.framework)
+            if self.form_limits:
+                part["form_limits"] = {**part.get("form_limits", {}), **self.form_limits}
+
+
+class Assembly:
+    """A frozen application or router.
+
+    Args:
+        table: its routes.
+        missed: answers an exchange that no route matches: redirects, frontends, 404.
+        handlers: of exceptions, where no ASGI middleware is in between.
+        said: entries of every scope: application, router, exception handlers.
+    """
+
+    __slots__ = ("handlers", "missed", "nowhere", "table")
+
+    def __init__(
+        self, table: RouteTable, missed: Callable[[Exchange], Awaitable[None]], handlers: Handlers, said: Mapping[str, Any]
+    ) -> None:
+        self.table = table
+        self.missed = missed
+        self.handlers = handlers
+        self.nowhere = Served(missed, said=said)
+
+    async def answer(self, ex: Exchange) -> None:
+        """Answers an exchange whole, including what its handler raises."""
+        ex.view = None
+        try:
+            await self.route(ex, ex.path if not ex.root_path else get_route_path({"path": ex.path, "root_path": ex.root_path}))
+        except Exception as exc:
+            await answer_exception(self.handlers, ex, exc)
+
+    async def route(self, ex: Exchange, path: str) -> None:
+        """Calls the handler of the route that matches."""
+        found = self.table.match_http(ex.method, path, lambda: self.scope_of(ex))
+        if type(found) is Hit:
+            served: Served = found.entry.payload
+            ex.entry = served
+            ex.path_params = found.params or {}
+            if found.child_scope is not None:
+                update_scope(self.scope_of(ex), found.child_scope)
+            await served.handler(ex)
+        elif found is MISS:
+            ex.entry = self.nowhere
+            ex.path_params = {}
+            await self.missed(ex)
+        else:
+            served = found.entry.payload
+            ex.entry = served
+            ex.path_params = found.params or {}
+            if found.child_scope is not None:
+                update_scope(self.scope_of(ex), found.child_scope)
+                await served.handler(ex)  # a route that decides for itself also refuses for itself
+            else:
+                raise HTTPException(status_code=405, headers={"Allow": ", ".join(served.methods)})
+
+    def scope_of(self, ex: Exchange) -> Scope:
+        """The scope of an exchange with what this assembly says in it."""
+        scope = ex.scope
+        scope.update(self.nowhere.said)
+        return scope
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The routes as an ASGI application inside of middleware, which answers what no route's exception handler took."""
+        ex = ASGIExchange(scope, receive, send)
+        try:
+            await self.route_asgi(ex, scope)
+        except Exception as exc:
+            await handle_by(find_in_scope(scope), ex, exc)
+
+    async def route_asgi(self, ex: ASGIExchange, scope: Scope) -> None:
+        found = self.table.match_http(ex.method, get_route_path(scope), lambda: scope)
+        if found is MISS:
+            await self.missed(ex)
+            return
+        served: Served = found.entry.payload
+        served.describe(scope, found.params or {})
+        ex.path_params = scope["path_params"]
+        if found.child_scope is not None:
+            update_scope(scope, found.child_scope)
+        elif type(found) is not Hit:
+            raise HTTPException(status_code=405, headers={"Allow": ", ".join(served.methods)})
+        await served.handler(ex)

@@ -1,0 +1,137 @@
+"""What an exception becomes: the handler by status code or class, the response of a server error, and what is raised on.
+
+The rules are Starlette's (`ExceptionMiddleware` around the router, again around each route, `ServerErrorMiddleware` outside of all),
+without those classes in between. Read `tercel.serve.dispatch` for who calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from starlette._utils import is_async_callable
+from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.responses import PlainTextResponse, Response
+
+from tercel.compile.support import request_of, respond_with, too_large
+from tercel.http.exchange import BodyTooLarge, Exchange
+from tercel.http.threads import run_in_threadpool
+
+__all__ = ["Handlers", "answer_exception", "answer_server_error", "find_in_scope", "handle_by"]
+
+ExceptionHandler = Callable[[Any, Any], Any]
+
+
+class Handlers:
+    """The exception handlers of an application, found once per exception type.
+
+    Args:
+        declared: by status code or exception class, as in `FastAPI(exception_handlers=)`.
+        debug: server errors show a traceback.
+    """
+
+    def __init__(self, declared: Mapping[Any, ExceptionHandler], debug: bool) -> None:
+        self.by_status: dict[int, ExceptionHandler] = {}
+        self.by_class: dict[type[BaseException], ExceptionHandler] = {}
+        server_error: ExceptionHandler | None = None
+        for key, handler in declared.items():
+            if key in (500, Exception):
+                server_error = handler
+            elif isinstance(key, int):
+                self.by_status[key] = handler
+            else:
+                self.by_class[key] = handler
+        self.server_error = server_error
+        self.errors = ServerErrorMiddleware(_nothing, handler=server_error, debug=debug)
+        self._found: dict[type[BaseException], ExceptionHandler | None] = {}
+
+    def find(self, exc: Exception) -> ExceptionHandler | None:
+        """The handler of an exception; a status code's before a class's, the nearest class first."""
+        if isinstance(exc, HTTPException):
+            handler = self.by_status.get(exc.status_code)
+            if handler is not None:
+                return handler
+        kind = type(exc)
+        if kind not in self._found:
+            self._found[kind] = next((self.by_class[cls] for cls in kind.__mro__ if cls in self.by_class), None)
+        return self._found[kind]
+
+
+async def _nothing(scope: Any, receive: Any, send: Any) -> None:
+    """The application inside a `ServerErrorMiddleware` that is only asked for responses."""
+
+
+async def _call(handler: ExceptionHandler, request: Any, exc: Exception) -> Any:
+    if is_async_callable(handler):
+        return await handler(request, exc)
+    return await run_in_threadpool(handler, request, exc)
+
+
+Find = Callable[[Exception], ExceptionHandler | None]
+
+
+def find_in_scope(scope: Mapping[str, Any]) -> Find:
+    """Looks handlers up where Starlette's `ExceptionMiddleware` puts them, for routes behind ASGI middleware."""
+    by_class, by_status = scope.get("starlette.exception_handlers", ({}, {}))
+
+    def find(exc: Exception) -> ExceptionHandler | None:
+        handler = by_status.get(exc.status_code) if isinstance(exc, HTTPException) else None
+        return handler or next((by_class[cls] for cls in type(exc).__mro__ if cls in by_class), None)
+
+    return find
+
+
+async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
+    """Answers with the handler of an exception; raises it where there is none.
+
+    Raises:
+        RuntimeError: there is a handler, but the response has begun.
+    """
+    if isinstance(exc, BodyTooLarge):
+        exc = too_large()
+    handler = find(exc)
+    if handler is None:
+        raise exc
+    if ex.started:
+        raise RuntimeError("Caught handled exception, but response already started.") from exc
+    response = await _call(handler, request_of(ex), exc)
+    if response is not None:
+        await respond_with(ex, response)
+    exc.__traceback__ = None  # an instance that is raised again would accumulate tracebacks
+
+
+async def answer_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
+    """Answers an exception that left a route: by its handler, once more if that handler raised, else as a server error.
+
+    Raises:
+        Exception: what no handler took, after it was answered with 500, so that the server can log it.
+    """
+    try:
+        await handle_by(handlers.find, ex, exc)
+        return
+    except Exception as error:
+        remaining = error
+    if remaining is not exc:
+        try:
+            await handle_by(handlers.find, ex, remaining)
+            return
+        except Exception as error:
+            remaining = error
+    await answer_server_error(handlers, ex, remaining)
+    raise remaining
+
+
+async def answer_server_error(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
+    """500: a traceback in debug mode, else the handler for `Exception` or 500, else plain text. Nothing once a response began."""
+    if ex.started:
+        return
+    errors = handlers.errors
+    response: Response
+    if errors.debug:
+        response = errors.debug_response(request_of(ex), exc)
+    elif errors.handler is None:
+        response = PlainTextResponse("Internal Server Error", status_code=500)
+    else:
+        response = await _call(errors.handler, request_of(ex), exc)
+    await respond_with(ex, response)
