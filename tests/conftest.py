@@ -596,12 +596,19 @@ def open_client(protocol: str, request: pytest.FixtureRequest) -> Callable[..., 
 def client(open_client: Callable[..., contextlib.AbstractContextManager[Client]]) -> Generator[Callable[..., Client]]:
     """Opens a `Client` for an application, with its lifespan, until the test ends.
 
-    With `raise_errors=False` what the application raises to its server is ignored and only the answer counts.
+    With `raise_errors=False` what the application raises to its server is ignored and only the answer counts; such a client is
+    closed when the next one is opened, so that its errors are not taken for those of the other.
     """
     with contextlib.ExitStack() as stack:
+        tolerant: list[Client] = []
 
-        def connect(app: Any, **options: Any) -> Client:
-            return stack.enter_context(open_client(app, **options))
+        def connect(app: Any, *, raise_errors: bool = True, **options: Any) -> Client:
+            while tolerant:
+                tolerant.pop().close()
+            connected = stack.enter_context(open_client(app, raise_errors=raise_errors, **options))
+            if not raise_errors:
+                tolerant.append(connected)
+            return connected
 
         yield connect
 

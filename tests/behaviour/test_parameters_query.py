@@ -394,8 +394,8 @@ def test_a_parameter_hidden_from_the_schema_works(serve):
     assert serve(endpoint).get("/?q=4").json() == 4
 
 
-def test_thousands_of_values_are_collected(serve):
+def test_a_thousand_values_are_collected(serve):
     def endpoint(q: Annotated[list[int], Query()]):
         return len(q)
 
-    assert serve(endpoint).get("/?" + "&".join(f"q={n}" for n in range(3000))).json() == 3000
+    assert serve(endpoint).get("/?" + "&".join(f"q={n}" for n in range(1000))).json() == 1000
