@@ -1,0 +1,147 @@
+"""One server process per contender: started on the server's core, found listening, put to sleep while others are measured, ended.
+
+Knows processes and ports, nothing of what is asked. Linux only: it reads /proc.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from bench.contenders import Contender
+from bench.environments import CACHE, Failure, ensure_stage
+
+__all__ = ["Server", "choose_cores", "pinned"]
+
+START_TIMEOUT_S: Final = 30.0  # importing a framework on a busy machine takes seconds
+STOP_TIMEOUT_S: Final = 5.0  # no request is under way when a server is told to stop
+TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+def choose_cores() -> tuple[int, int]:
+    """The core for servers and the one for load: two different ones unless this process may use only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[-1]
+
+
+@contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Run this thread, and what it starts, on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Server:
+    """A running server; a context manager that ends it with everything it started.
+
+    Args:
+        contender: what to serve.
+        python: the interpreter of its environment.
+        core: where it may run.
+
+    Raises:
+        Failure: it ended or did not listen in time; the message ends with the last lines it wrote.
+    """
+
+    def __init__(self, contender: Contender, python: Path, core: int) -> None:
+        self.contender = contender
+        self.port = _find_free_port()
+        self._log = CACHE / "logs" / f"{contender.name}.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        command = [str(python), *(argument.replace("{port}", str(self.port)) for argument in contender.command)]
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+        with pinned(core), self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ensure_stage(),
+                env={**kept, **contender.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_listening()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.stop()
+
+    def _wait_until_listening(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise Failure(f"did not start: {self.last_words()}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Failure(f"did not listen within {START_TIMEOUT_S:.0f} s: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of what the server wrote, on one line."""
+        return " | ".join(self._log.read_text("utf-8", "replace").split("\n")[-4:]).strip(" |")[-300:]
+
+    def sleep(self) -> None:
+        """Stop the processes where they are, so that their timers do not disturb a measurement."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Undo `sleep`."""
+        self._signal(signal.SIGCONT)
+
+    def cpu_s(self) -> float:
+        """Processor time that all processes of this server have used."""
+        ticks = 0
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self._process.pid:  # its process group is the one that this server leads
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS_PER_S
+
+    def stop(self) -> None:
+        """End the server and what it started."""
+        self.wake()
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            pass
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

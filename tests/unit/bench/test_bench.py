@@ -1,0 +1,105 @@
+"""The benchmark is only worth something if it refuses wrong answers and reports what it found; servers are not started here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench.contenders import BASELINE, choose_contenders
+from bench.load import Sample, _make_lua
+from bench.report import Cell, Run, make_history_line, make_report
+from bench.workloads import WORKLOADS, choose_workloads
+
+HTTP = [workload for workload in WORKLOADS if not workload.is_websocket]
+
+
+@pytest.fixture(scope="module", params=["asgi_app", "starlette_app", "fastapi_app"])
+def client(request: pytest.FixtureRequest) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Starlette announces httpx2; which of the two is installed is not this suite's business
+        from starlette.testclient import TestClient
+    with TestClient(importlib.import_module(f"bench.apps.{request.param}").app) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_every_application_answers_every_workload(client: Any, workload: Any) -> None:
+    if workload.is_websocket:
+        with client.websocket_connect(workload.path) as socket:
+            socket.send_text(workload.expected)
+            assert socket.receive_text() == workload.expected
+        return
+    response = client.request(workload.method, workload.path, headers=dict(workload.headers), content=workload.body)
+    assert workload.find_fault(response.status_code, response.headers["content-type"], response.content) is None
+
+
+@pytest.mark.parametrize("workload", HTTP, ids=lambda workload: workload.name)
+def test_a_wrong_status_type_or_body_is_a_fault(workload: Any) -> None:
+    good = workload.expected if isinstance(workload.expected, bytes) else json.dumps(workload.expected).encode()
+    kind = f"{workload.media_type}; charset=utf-8"
+    assert workload.find_fault(workload.status, kind, good) is None
+    assert "status" in workload.find_fault(500, kind, good)
+    assert "content type" in workload.find_fault(workload.status, "text/html", good)
+    assert "body" in workload.find_fault(workload.status, kind, good[:-1])
+    assert "body" in workload.find_fault(workload.status, kind, b"{}")
+
+
+def test_the_reference_case_has_twelve_headers_with_host() -> None:
+    (plain,) = choose_workloads(["h12-w2"])
+    assert len(plain.headers) + 1 == 12
+
+
+def test_names_choose_in_the_order_of_the_table() -> None:
+    assert [workload.name for workload in choose_workloads(["H12", "W3", "w1"])] == ["W1", "W3", "H12-W2", "H12-W4"]
+    assert choose_workloads([]) == list(WORKLOADS)
+    assert [contender.name for contender in choose_contenders(["tercel"])] == [BASELINE, "tercel"]
+    with pytest.raises(ValueError, match="no workload W99"):
+        choose_workloads(["W99"])
+    with pytest.raises(ValueError, match="no contender flask"):
+        choose_contenders(["flask"])
+
+
+def test_the_load_script_escapes_what_lua_would_read() -> None:
+    (posted,) = choose_workloads(["W3"])
+    script = _make_lua(posted)
+    assert 'wrk.method = "POST"' in script
+    assert 'wrk.headers["Content\\045Type"] = "application\\047json"' in script
+    assert "wrk.body" in script
+    assert "St James\\039" not in script.replace("\\032", " ").replace("\\039", "'")
+
+
+def make_run() -> Run:
+    contenders, workloads = choose_contenders(["fastapi", "tercel", "asgi"]), choose_workloads(["W1", "W2"])
+    run = Run(contenders, workloads, 3, 1.0, "make bench", (0, 1))
+    run.cells = {(contender.name, workload.name): Cell() for contender in contenders for workload in workloads}
+    for number, (base, fast) in enumerate([(100.0, 900.0), (50.0, 500.0), (200.0, 1000.0)]):
+        run.cells["fastapi", "W1"].samples[number] = Sample(base, 1.0, 2.0, 0.1, 1.0)
+        run.cells["tercel", "W1"].samples[number] = Sample(fast, 1.0, 2.0, 0.99, 0.9)
+        run.cells["asgi", "W1"].samples[number] = Sample(fast, 1.0, 2.0, 0.1, 0.5)
+    run.cells["tercel", "W2"].fault = "wrong answer: status 500"
+    return run
+
+
+def test_ratios_are_medians_over_rounds_and_faults_are_shown() -> None:
+    run = make_run()
+    assert run.ratio("tercel", "W1") == 9.0
+    assert run.ratio("tercel", "W2") is None
+    assert run.cells["fastapi", "W1"].spread == 1.5
+    report = make_report(run)
+    assert "| Tercel | > 0.90 (9.0x) | failed |" in report
+    assert "- Tercel, W2: wrong answer: status 500" in report
+    assert "Neither core was busy during: W1 asgi." in report
+
+
+def test_the_history_line_holds_the_commit_rates_and_ratios() -> None:
+    line = make_history_line(make_run())
+    assert "\n" not in line
+    values = json.loads(line)
+    assert values["commit"]
+    assert values["rates_per_s"]["tercel"] == {"W1": 900.0}
+    assert values["ratios"]["tercel"] == {"W1": 9.0}
