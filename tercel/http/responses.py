@@ -49,7 +49,6 @@ ujson: Any = _import_optional("ujson")
     "UJSONResponse is deprecated: with a return type or a response model, pydantic serialises the data to JSON in one pass, "
     "which is faster and needs no response class.",
     category=FastAPIDeprecationWarning,
-    stacklevel=2,
 )
 class UJSONResponse(JSONResponse):
     """JSON rendered by `ujson`, which must be installed; it is not exact in some edge cases."""
@@ -64,7 +63,6 @@ class UJSONResponse(JSONResponse):
     "ORJSONResponse is deprecated: with a return type or a response model, pydantic serialises the data to JSON in one pass, "
     "which is faster and needs no response class.",
     category=FastAPIDeprecationWarning,
-    stacklevel=2,
 )
 class ORJSONResponse(JSONResponse):
     """JSON rendered by `orjson`, which must be installed; keys need not be strings and NumPy values are understood."""
