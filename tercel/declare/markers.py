@@ -193,7 +193,7 @@ def _warn(message: str) -> None:
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tercel.declare."):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category=FastAPIDeprecationWarning, stacklevel=level - 1)
+    warnings.warn(message, category=FastAPIDeprecationWarning, stacklevel=level)
 
 
 # Pydantic marks the class as final for type checkers; FastAPI's public API is that markers are fields all the same.
