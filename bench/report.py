@@ -139,8 +139,10 @@ def make_report(run: Run) -> str:
         "",
         *_detail_table(run),
     ]
-    if disturbed := [key for key, cell in run.cells.items() if cell.rate_per_s is not None and _is_disturbed(cell)]:
-        lines += ["", "Neither core was busy during: " + ", ".join(f"{work} {name}" for name, work in disturbed) + ".", _DISTURBED]
+    measured = [key for key, cell in run.cells.items() if cell.rate_per_s is not None]
+    if disturbed := [f"{work} {name}" for name, work in measured if _is_disturbed(run.cells[name, work])]:
+        named = ", ".join(disturbed) if len(disturbed) <= 6 else f"{len(disturbed)} of {len(measured)} measurements"
+        lines += ["", f"Neither core was busy during: {named}.", _DISTURBED]
     if faults := _list_faults(run):
         lines += ["", "## What did not work", "", *faults]
     lines += ["", "## Versions", ""]
