@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from tercel import FastAPI
 from tercel.exceptions import HTTPException, RequestValidationError
 from tercel.requests import HTTPConnection, Request
 from tercel.responses import JSONResponse, Response
-
-from tercel import FastAPI
 
 __all__ = ["AppError", "EscapedJSONResponse", "describe_validation", "install"]
 
@@ -66,7 +65,7 @@ def install(app: FastAPI) -> None:
     """Register the handlers with the application.
 
     A handler for a class also sees its subclasses; a handler for a status sees every HTTP exception of that status, also those that
-    the router raises itself: no such path (404), wrong method (405), body too long (413).
+    the framework raises itself: no such path (404), wrong method (405), a body that is no form (400) or is too long (413).
     """
 
     @app.exception_handler(AppError)
@@ -79,6 +78,7 @@ def install(app: FastAPI) -> None:
         return _answer(request, 422, "VALIDATION_ERROR", "The request is not valid; see details.", details=details)
 
     @app.exception_handler(HTTPException)
+    @app.exception_handler(400)
     @app.exception_handler(404)
     @app.exception_handler(405)
     @app.exception_handler(413)
