@@ -1,0 +1,5 @@
+"""FastAPI's `dependencies.models`."""
+
+from tercel.analyse.dependant import Dependant as Dependant
+
+__all__ = ["Dependant"]
