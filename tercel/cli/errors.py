@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import traceback
 from collections.abc import Iterator
 from enum import IntEnum
@@ -18,6 +17,8 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.text import Text
+
+from tercel.http.errors import DeclarationError
 
 __all__ = ["CommandError", "ExitCode", "UserCodeError", "show_error", "show_warning"]
 
@@ -92,17 +93,10 @@ def user_traceback(error: BaseException) -> str:
 
     A `DeclarationError` names the files and lines of the declaration, which the traceback of the analysis would only bury.
     """
-    if _says_its_place(error):
+    if isinstance(error, DeclarationError):
         return str(error) if str(error).startswith("DeclarationError") else f"{type(error).__name__}: {error}"
     shown = traceback.TracebackException(type(error), error, _without_own_frames(error.__traceback__))
     return "".join(shown.format())
-
-
-def _says_its_place(error: BaseException) -> bool:
-    # Not imported: `tercel.http` costs a start-up of its own, and whoever raised such an error has imported it.
-    errors = sys.modules.get("tercel.http.errors")
-    kind = getattr(errors, "DeclarationError", None)
-    return isinstance(kind, type) and isinstance(error, kind)
 
 
 def _without_own_frames(trace: TracebackType | None) -> TracebackType | None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from typing import Any
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
+from starlette.routing import Host, Mount, WebSocketRoute
 
 from tercel.cli.errors import CommandError, ExitCode, UserCodeError
 from tercel.cli.load import Loaded
 from tercel.cli.target import close_to
+from tercel.routing import RouteContext, iter_route_contexts
 
 __all__ = ["RouteLine", "route_lines", "show_plan", "show_routes", "show_source", "write_openapi"]
 
@@ -68,12 +69,10 @@ def route_lines(app: Any, prefix: str = "") -> Iterator[RouteLine]:
     """
     routes = getattr(app, "routes", None)
     if not isinstance(routes, list | tuple):
-        raise CommandError(f"{_article(app)}, and only FastAPI and Starlette applications have a list of routes")
-    from starlette.routing import Host, Mount, WebSocketRoute
-
-    for route in _effective(routes):
-        original = getattr(route, "original_route", route)
-        path = prefix + (getattr(route, "path", None) or "")
+        raise CommandError(f"the application is {_article(app)}, and only FastAPI and Starlette applications have a list of routes")
+    for route in iter_route_contexts(routes):
+        original = route.original_route
+        path = prefix + (route.path or "")
         if isinstance(original, Mount | Host):
             is_mount = isinstance(original, Mount)
             shown = path or "/" if is_mount else original.host  # type: ignore[union-attr]
@@ -84,24 +83,10 @@ def route_lines(app: Any, prefix: str = "") -> Iterator[RouteLine]:
         elif isinstance(original, WebSocketRoute):
             yield RouteLine("WEBSOCKET", path, route.name or "", _place(route.endpoint))
         else:
-            methods = ",".join(sorted(set(getattr(route, "methods", None) or ()) - _implied(route))) or "ANY"
-            name = getattr(route, "name", None) or type(original).__name__
-            yield RouteLine(methods, path, name, _place(getattr(route, "endpoint", None)))
-
-
-def _effective(routes: Any) -> Iterator[Any]:
-    """Routes with the prefixes of the routers that they are included by; those of a Starlette application as they are."""
-    if "tercel.routing" in sys.modules:  # else no Tercel application can have been made
-        from tercel.routing import iter_route_contexts
-
-        yield from iter_route_contexts(routes)
-    else:
-        yield from routes
-
-
-def _implied(route: Any) -> set[str]:
-    """HEAD, where Starlette adds it to GET by itself."""
-    return {"HEAD"} if "GET" in (getattr(route, "methods", None) or ()) else set()
+            methods = set(route.methods or ())
+            if "GET" in methods:
+                methods.discard("HEAD")  # Starlette adds it to GET by itself
+            yield RouteLine(",".join(sorted(methods)) or "ANY", path, route.name or type(original).__name__, _place(route.endpoint))
 
 
 def _place(endpoint: Any) -> str:
@@ -137,22 +122,54 @@ def _asked(loaded: Loaded, question: str, method: str, path: str) -> Any:
         CommandError: it is not an application of Tercel's, or has no such route.
         UserCodeError: its declarations do not hold.
     """
-    ask: Callable[[str, str], Any] | None = getattr(loaded.app, question, None)
-    if ask is None:
+    if not hasattr(loaded.app, question):
         raise CommandError(f"`{loaded.target.import_string}` is {_article(loaded.app)}, and only `tercel.FastAPI` has plans")
     if not path.startswith("/"):
         raise CommandError(f"the path `{path}` must start with a slash", f"Write `/{path}`.")
+    method = "WS" if method.upper() in ("WS", "WEBSOCKET") else method.upper()
     try:
-        return ask(method.upper(), path)
-    except LookupError as error:
-        if not type(error).__module__.startswith(("tercel", "builtins")):
-            raise UserCodeError(f"analysing `{method.upper()} {path}`") from error
-        raise CommandError(f"no route answers {method.upper()} {path}", *_near(loaded.app, method.upper(), path)) from None
+        owner, declared = _owner(loaded.app, method, path)
+        if not hasattr(owner, question):
+            raise CommandError(
+                f"{path} is served by {_article(owner)}, which is mounted and has no plans", exit_code=ExitCode.FAILURE
+            )
+        return getattr(owner, question)(method, declared)
+    except LookupError:
+        raise CommandError(f"no path operation answers {method} {path}", *_near(loaded.app, path)) from None
+    except CommandError:
+        raise
     except Exception as error:
-        raise UserCodeError(f"analysing `{method.upper()} {path}`") from error
+        raise UserCodeError(f"analysing `{method} {path}`") from error
 
 
-def _near(app: Any, method: str, path: str) -> list[str]:
+def _owner(app: Any, method: str, path: str) -> tuple[Any, str]:
+    """The application that answers a path, which may be mounted, and the path as it was declared there.
+
+    Raises:
+        LookupError: none does.
+    """
+    routes = list(iter_route_contexts(app.routes))
+    for route in routes:  # as declared, before as requested: "/items/{item_id}" also matches itself
+        if path in (route.path, route.path_format) and _answers(route, method):
+            return app, path
+    for route in routes:
+        original = route.original_route
+        if isinstance(original, Mount):
+            prefix = route.path or ""
+            if path.startswith(f"{prefix}/"):
+                inner = original.app
+                return _owner(inner, method, path.removeprefix(prefix)) if hasattr(inner, "routes") else (inner, path)
+        regex = getattr(route, "path_regex", None)
+        if regex is not None and regex.match(path) and _answers(route, method):
+            return app, str(route.path)
+    raise LookupError(path)
+
+
+def _answers(route: RouteContext, method: str) -> bool:
+    return not route.methods if method == "WS" else method in (route.methods or ())
+
+
+def _near(app: Any, path: str) -> list[str]:
     lines = list(route_lines(app))
     same = sorted({one.methods for one in lines if one.path == path})
     if same:

@@ -45,6 +45,17 @@ async def change(order_id: int, db=Depends(session)): ...
 def home(): ...
 
 app.include_router(router, prefix="/shop")
+
+@app.websocket("/live/{room}")
+async def live(room: str): ...
+
+inner = FastAPI()
+
+@inner.get("/status")
+def status(): ...
+
+app.mount("/internal", inner)
+app.mount("/static", lambda scope, receive, send: None)
 """
 
 
@@ -90,7 +101,7 @@ def test_routes_shows_included_routers_with_their_prefixes(here: Path, capsys: p
     write(here, "shw_inc", TERCEL)
     lines = [line.split() for line in printed(capsys, "routes", "shw_inc").splitlines()]
     assert ["POST", "/shop/orders/{order_id}", "change", "shw_inc.py:10"] in lines
-    assert lines[0][:3] == ["GET", "/openapi.json", "openapi"]
+    assert lines[0][:2] == ["GET", "/openapi.json"]
 
 
 def test_routes_of_a_bare_asgi_function_are_not_to_be_had(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +119,18 @@ def test_plan_numbers_the_steps_of_a_route(path: str, here: Path, capsys: pytest
     assert any("order_id" in line for line in lines)
 
 
+@pytest.mark.parametrize("method", ["ws", "WEBSOCKET"])
+def test_plan_knows_web_sockets(method: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, "shw_sock", TERCEL)
+    assert "live(" in printed(capsys, "plan", method, "/live/7", "shw_sock")
+
+
+def test_plan_looks_into_mounted_applications(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, "shw_mount", TERCEL)
+    assert "status()" in printed(capsys, "plan", "GET", "/internal/status", "shw_mount")
+    assert "is mounted and has no plans" in printed(capsys, "plan", "GET", "/static/x", "shw_mount", code=1)
+
+
 def test_source_prints_python_that_compiles(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(here, "shw_src", TERCEL)
     text = printed(capsys, "source", "POST", "/shop/orders/3", "shw_src")
@@ -118,7 +141,7 @@ def test_source_prints_python_that_compiles(here: Path, capsys: pytest.CaptureFi
 def test_a_path_without_a_route_is_told_what_is_near(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(here, "shw_near", TERCEL)
     error = printed(capsys, "plan", "POST", "/shop/order/3", "shw_near", code=2)
-    assert error.startswith("error: no route answers POST /shop/order/3\n")
+    assert error.startswith("error: no path operation answers POST /shop/order/3\n")
     assert "/shop/orders/{order_id}" in error
 
 
