@@ -36,8 +36,8 @@ ERROR_LOGGERS = ("tercel.error", "uvicorn.error")  # where servers report what a
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "differs(what, only=None, hangs=False): wanted behaviour that FastAPI 0.165 does not have; must fail on the reference, "
-        "over the protocol `only` if given, and is not run there if it `hangs`",
+        "differs(what, only=None, hangs=False, always=True): wanted behaviour that FastAPI 0.165 does not have; must fail on the "
+        "reference, over the protocol `only` if given, in all cases if `always`, and is not run there if it `hangs`",
     )
     config.addinivalue_line("markers", "tercel_only(why): uses something that the reference does not have")
 
@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             protocol = callspec.params.get("protocol") if callspec else None
             if mark.kwargs.get("only") in (None, protocol):
                 run = not mark.kwargs.get("hangs", False)
-                item.add_marker(pytest.mark.xfail(reason=f"differs: {mark.args[0]}", run=run, strict=run))
+                strict = run and mark.kwargs.get("always", True)
+                item.add_marker(pytest.mark.xfail(reason=f"differs: {mark.args[0]}", run=run, strict=strict))
         if mark := item.get_closest_marker("tercel_only"):
             item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
@@ -418,16 +419,17 @@ class DirectServers:
             return asyncio.new_event_loop()
         return uvloop.new_event_loop()
 
-    def start(self, app: Any, root_path: str) -> tuple[int, Callable[[], None]]:
+    def start(self, app: Any, options: dict[str, Any]) -> tuple[int, Callable[[], None]]:
         """Serve an application on a free port of the loopback interface; returns the port and what stops it."""
         from tercel.server import ServerConfig, serving
 
+        config = ServerConfig(**{"host": "127.0.0.1", "port": 0, "access_log": False, "graceful_timeout_s": WAIT_S, **options})
         port: Future[int] = Future()
         stop = asyncio.Event()
 
         async def serve() -> None:
             try:
-                async with serving(app, ServerConfig(host="127.0.0.1", port=0, root_path=root_path, access_log=False)) as server:
+                async with serving(app, config) as server:
                     port.set_result(server.port)
                     await stop.wait()
             except BaseException as error:
@@ -458,14 +460,14 @@ class DirectClient(Client):
 
     protocol = "direct"
 
-    def __init__(self, app: Any, servers: DirectServers, *, raise_errors: bool, root_path: str) -> None:
+    def __init__(self, app: Any, servers: DirectServers, *, raise_errors: bool, options: dict[str, Any]) -> None:
         import httpx
 
         self._raise_errors = raise_errors
         self._stack = contextlib.ExitStack()
         self.errors = self._stack.enter_context(collecting_errors())
         try:
-            self.port, stop = servers.start(app, root_path)
+            self.port, stop = servers.start(app, options)
         except BaseException:
             self._stack.close()
             raise
@@ -574,16 +576,21 @@ def direct_servers() -> Generator[DirectServers]:
 
 @pytest.fixture
 def open_client(protocol: str, request: pytest.FixtureRequest) -> Callable[..., contextlib.AbstractContextManager[Client]]:
-    """Like `client`, as a context manager: for tests that look at start and stop."""
+    """Like `client`, as a context manager: for tests that look at start and stop.
+
+    `server` holds settings of the server (`ServerConfig`), which count over a socket only.
+    """
 
     @contextlib.contextmanager
-    def opened(app: Any, *, raise_errors: bool = True, root_path: str = "") -> Generator[Client]:
+    def opened(
+        app: Any, *, raise_errors: bool = True, root_path: str = "", server: dict[str, Any] | None = None
+    ) -> Generator[Client]:
         connected: Client
         if protocol == "asgi":
             connected = AsgiClient(app, raise_errors=raise_errors, root_path=root_path)
         else:
             servers = request.getfixturevalue("direct_servers")
-            connected = DirectClient(app, servers, raise_errors=raise_errors, root_path=root_path)
+            connected = DirectClient(app, servers, raise_errors=raise_errors, options={"root_path": root_path, **(server or {})})
         try:
             yield connected
         finally:
