@@ -6,11 +6,12 @@ stack as Starlette's. Which of the two is decided when the application freezes, 
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import FunctionType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -68,7 +69,8 @@ class FastAPI(Verbs, Starlette):
     """An application.
 
     Args:
-        engine: `compiled` runs generated handlers; `interpreted` runs plans step by step, which is slower and easier to debug.
+        engine: `compiled` runs generated handlers; `interpreted` runs plans step by step, which is slower and easier to debug. By
+            default what the environment variable TERCEL_ENGINE says, else `compiled`.
         debug: server errors show a traceback to the client. Never in production.
         routes: to begin with.
         title, summary, description, version, terms_of_service, contact, license_info, openapi_tags, servers, openapi_external_docs:
@@ -133,8 +135,9 @@ class FastAPI(Verbs, Starlette):
         strict_content_type: bool = True,
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
-        engine: Literal["compiled", "interpreted"] = "compiled",
+        engine: Literal["compiled", "interpreted"] | None = None,
     ) -> None:
+        engine = engine or cast(Any, os.environ.get("TERCEL_ENGINE")) or "compiled"
         if engine not in ("compiled", "interpreted"):
             raise ValueError(f"engine must be 'compiled' or 'interpreted', not {engine!r}")
         self.engine = engine
@@ -169,7 +172,7 @@ class FastAPI(Verbs, Starlette):
         if root_path:
             warnings.warn(
                 "The `root_path` parameter is deprecated. Configure the server's root path instead, "
-                "for example with `tercel run --root-path /api/v1`.",
+                "for example with `fastapi run --root-path /api/v1` (Tercel's own: `tercel run --root-path /api/v1`).",
                 category=FastAPIDeprecationWarning,
                 stacklevel=2,
             )
@@ -214,8 +217,8 @@ class FastAPI(Verbs, Starlette):
         return self._overrides
 
     @dependency_overrides.setter
-    def dependency_overrides(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> None:
-        self._overrides = overrides if isinstance(overrides, Overrides) else Overrides(overrides)
+    def dependency_overrides(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None) -> None:
+        self._overrides = overrides if isinstance(overrides, Overrides) else Overrides(overrides or {})
         changes.count += 1
 
     # -- documentation ------------------------------------------------------------------------------------------------------------
@@ -377,10 +380,12 @@ class FastAPI(Verbs, Starlette):
                 server_error = handler
             else:
                 handlers[key] = handler
-        stack = [Middleware(ServerErrorMiddleware, handler=server_error, debug=self.debug)]
-        if self.max_body_size is not None:
-            stack.append(Middleware(AppBodyLimitMiddleware, max_body_size=self.max_body_size))
-        stack += [*self.user_middleware, Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug)]
+        stack = [
+            Middleware(ServerErrorMiddleware, handler=server_error, debug=self.debug),
+            Middleware(AppBodyLimitMiddleware, max_body_size=self.max_body_size),
+            *self.user_middleware,
+            Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug),
+        ]
         app: ASGIApp = self.router
         for cls, args, kwargs in reversed(stack):
             app = cls(app, *args, **kwargs)

@@ -30,7 +30,6 @@ def _unchanged(value: Any) -> Any:
 
 StreamKind = Literal["sse", "jsonl", "raw"]
 JSON_TYPE = (b"content-type", b"application/json")
-_render_json = JSONResponse.render
 
 
 class Renderer:
@@ -65,7 +64,7 @@ class Renderer:
         self.stream = stream
         self.item_field = item_field
         self.in_thread = in_thread
-        self.is_json = stream is None and self.response_class is JSONResponse
+        self.is_json = stream is None and self.is_default and self.response_class is JSONResponse
         self.head: Head | None = None
         status = 200 if status_code is None else status_code
         self.has_body = is_body_allowed_for_status_code(status)
@@ -86,10 +85,7 @@ class Renderer:
         to_json = adapter.serializer.to_json
         options = {key: value for key, value in self.dump.items() if value is not None and (key == "by_alias" or value is not False)}
         self.validate = lambda value: validate(value, from_attributes=True)
-        if self.is_default:
-            self.dump_bytes = lambda value: to_json(value, **options)
-        else:
-            self.dump_bytes = lambda value: json_bytes(field.serialize(value, **self.dump))
+        self.dump_bytes = lambda value: to_json(value, **options)
 
     def checked(self, value: Any) -> Any:
         """The value as the response model has it; a `Response` passes as it is.
@@ -115,16 +111,23 @@ class Renderer:
                 value.background = background
             return value
         arguments = self.response_arguments(injected, background)
-        if self.is_default and self.field is not None:
+        if self.is_default and (self.field is not None or self.is_json):
             response = Response(content=self.dump_bytes(value), media_type="application/json", **arguments)
-        elif self.is_json and JSONResponse.render is _render_json:
-            response = Response(content=self.dump_bytes(value), media_type="application/json", **arguments)
-            response.__class__ = JSONResponse
         else:
-            response = self.response_class(self.content(value), **arguments)
+            response = self._rendered(value, arguments)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
         return add_injected(response, injected)
+
+    def _rendered(self, value: Any, arguments: dict[str, Any]) -> Response:
+        """By the response class; NaN and infinities become null where its JSON has no notation for them."""
+        content = self.content(value)
+        try:
+            return self.response_class(content, **arguments)
+        except ValueError:
+            if not issubclass(self.response_class, JSONResponse):
+                raise
+            return self.response_class(finite(content), **arguments)
 
     def response_arguments(self, injected: Response | None, background: BackgroundTask | None) -> dict[str, Any]:
         arguments: dict[str, Any] = {"background": background}

@@ -195,7 +195,8 @@ class RequestScope:
             swallowed = await step_out(generator, exc)
         finally:
             shield.shield = before
-        await checkpoint_if_cancelled()
+        if exc is None or swallowed:
+            await checkpoint_if_cancelled()
         return swallowed
 
     async def _leave_shield(self, exc: BaseException | None) -> bool:

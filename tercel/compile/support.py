@@ -158,8 +158,8 @@ async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
         RequestValidationError: 422, not JSON; raised before any dependency runs.
         HTTPException: 413 beyond the limit in force; 400 when receiving failed.
     """
-    view = ex.view
-    if view is not None and type(view) is not Request:
+    view = request_of(ex) if Request.body is not _stock_body else ex.view
+    if view is not None and (type(view) is not Request or Request.body is not _stock_body):
         return await _read_json_of_view(ex, view, strict, plan)
     raw = await _bytes(ex)
     if not raw:
@@ -170,6 +170,8 @@ async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
         return parse_json(raw)
     except json.JSONDecodeError as error:
         raise _json_invalid(error, context_of(plan, ex)) from error
+    except Exception as error:
+        raise limited(ex, error) from error
 
 
 async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Plan) -> Any:
@@ -191,12 +193,15 @@ async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Pl
         raise limited(ex, error) from error
 
 
+_stock_body = Request.body
+
+
 async def read_model(ex: Exchange, strict: bool, validate: Callable[[bytes], Any], plan: Plan) -> tuple[Any, Any]:
     """The body and, where it could be validated at once, its value; FAILED in place of the value otherwise.
 
     In the first case the body is the raw bytes, which `check` parses if something else failed.
     """
-    if ex.view is None:
+    if ex.view is None and Request.body is _stock_body:
         raw = await _bytes(ex)
         if raw and _is_json(ex, strict):
             try:

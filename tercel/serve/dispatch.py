@@ -31,6 +31,14 @@ def update_scope(scope: Scope, child_scope: Mapping[str, Any]) -> None:
             scope[key] = value
 
 
+def say(scope: Scope, said: Mapping[str, Any]) -> None:
+    """Updates the scope; the outermost router stays, since `url_for` begins there."""
+    router = scope.get("router")
+    scope.update(said)
+    if router is not None:
+        scope["router"] = router
+
+
 class Served:
     """The payload of a table entry: the handler of one route, and what its match says in the ASGI scope.
 
@@ -60,7 +68,7 @@ class Served:
 
     def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
         """Writes the match into the scope, where user code and integrations read it."""
-        scope.update(self.said)
+        say(scope, self.said)
         scope["path_params"] = {**scope.get("path_params", {}), **path_params}
         if self.framework or self.form_limits:
             part = scope.setdefault("fastapi", {})
@@ -124,7 +132,7 @@ class Assembly:
     def scope_of(self, ex: Exchange) -> Scope:
         """The scope of an exchange with what this assembly says in it."""
         scope = ex.scope
-        scope.update(self.nowhere.said)
+        say(scope, self.nowhere.said)
         return scope
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
