@@ -11,7 +11,7 @@ ARGS ?=
 ENVIRONMENT := python3 tools/environment.py
 PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 # `$(call each,VERSIONS,COMMAND)` runs COMMAND with $$py set to the interpreter of the dev environment of each version.
-each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version#auto}); echo "== $$($$py -V)"; $(2); done
+each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format golden bench conformance docs lock env clean
