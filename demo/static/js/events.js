@@ -7,8 +7,21 @@ const [log, state, toggle] = ["events-log", "events-state", "events-toggle"].map
 let lastId = null;
 let running = null;
 
-toggle.addEventListener("click", () => (running ? interrupt() : listen()));
-listen();
+let wanted = true;
+
+toggle.addEventListener("click", () => {
+  wanted = !running;
+  if (running) interrupt();
+  else listen();
+});
+
+// A browser opens six connections to a server and no more. A tab that nobody looks at gives its one back; nothing is lost by it.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && running) interrupt();
+  else if (!document.hidden && !running && wanted) listen();
+});
+
+if (!document.hidden) listen();
 
 function interrupt() {
   running.abort();

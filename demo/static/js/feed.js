@@ -2,7 +2,9 @@
 
 import { explain, find, say, signIn, socketAddress, write } from "./page.js";
 
-const [log, state, channels, connect, nonsense] = ["feed-log", "feed-state", "feed-channels", "feed-connect", "feed-nonsense"].map(find);
+const [log, state, channels, connect, intrude, nonsense] = [
+  "feed-log", "feed-state", "feed-channels", "feed-connect", "feed-intrude", "feed-nonsense",
+].map(find);
 let socket = null;
 
 connect.addEventListener("click", async () => {
@@ -12,7 +14,7 @@ connect.addEventListener("click", async () => {
   open(`/ws/feed?token=${encodeURIComponent(answer.body.access_token)}`);
 });
 
-find("feed-intrude").addEventListener("click", () => { if (!socket) open("/ws/feed"); });
+intrude.addEventListener("click", () => open("/ws/feed"));
 nonsense.addEventListener("click", () => socket?.send('{"type": "fly", "to": '));
 
 for (const box of channels.querySelectorAll("input")) {
@@ -26,6 +28,7 @@ function tell(command) {
 function open(path) {
   socket = new WebSocket(socketAddress(path));
   let opened = false;
+  intrude.disabled = true;
   socket.addEventListener("open", () => {
     opened = true;
     channels.disabled = nonsense.disabled = false;
@@ -40,6 +43,7 @@ function open(path) {
   socket.addEventListener("close", ({ code, reason }) => {
     socket = null;
     channels.disabled = nonsense.disabled = true;
+    intrude.disabled = false;
     for (const box of channels.querySelectorAll("input")) box.checked = false;
     connect.textContent = "Sign in as viewer and connect";
     // A browser does not tell a script with which status a connection was refused.
