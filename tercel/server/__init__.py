@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from tercel.server.config import ServerConfig
 from tercel.server.serving import Server, serving
+from tercel.server.supervisor import run
 
-__all__ = ["Server", "ServerConfig", "serving"]
+__all__ = ["Server", "ServerConfig", "run", "serving"]

@@ -208,9 +208,9 @@ _TRAILER_LINE_MAX_BYTES: Final = 8192
 class ChunkedDecoder:
     """Decodes `Transfer-Encoding: chunked` and stops exactly behind the last byte of the body.
 
-    llhttp decodes chunks too, but it goes on with whatever follows in the same buffer, so a pipelined request would be parsed before
-    the one in front of it is answered. Trailer fields are checked, counted and dropped: merging them into the header would let a
-    client set fields behind a proxy's back (RFC 9110 §6.5.1).
+    llhttp decodes chunks too, but it goes on with whatever follows in the same buffer, so that a pipelined request would be parsed
+    before the one in front of it is answered. Trailer fields are checked, counted and dropped: merging them into the header would
+    let a client set fields behind a proxy's back (RFC 9110 §6.5.1).
 
     Args:
         max_trailer_bytes: the longest trailer section.

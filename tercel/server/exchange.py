@@ -23,22 +23,13 @@ from tercel.server.stream import ResponseStream, client_gone
 from tercel.server.wire import RenderedHead, render, status_forbids_body
 
 if TYPE_CHECKING:
-    from tercel.server.http1 import HttpConnection
     from tercel.server.handle import ConnectionHandle
+    from tercel.server.http1 import HttpConnection
 
 __all__ = ["HttpExchange"]
 
 # Above this a body is handed to the transport on its own instead of being copied behind its head.
 _COPY_MAX_BYTES: Final = 65_536
-
-
-# Above this a body is handed to the transport on its own instead of being copied behind its head.
-_COPY_MAX_BYTES: Final = 65_536
-
-
-def client_gone() -> OSError:
-    """The error of writing to a client that is gone (ASGI specification 2.4: `send` raises an OSError)."""
-    return ConnectionResetError("the client has closed the connection")
 
 
 class HttpExchange(Exchange):
@@ -68,11 +59,11 @@ class HttpExchange(Exchange):
         "_simple",
         "_stream",
         "began_s",
-        "in_place",
         "client",
         "finished",
         "given_up",
         "http_version",
+        "in_place",
         "keep_alive",
         "raw_path",
         "request_body",
@@ -82,6 +73,10 @@ class HttpExchange(Exchange):
     )
 
     native = True
+
+    client: tuple[str, int | None] | None
+    scheme: str
+    status: int
 
     def __init__(
         self,

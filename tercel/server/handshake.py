@@ -58,9 +58,7 @@ def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Itera
             origins.append(value)
         elif name == b"sec-websocket-protocol":
             offered += [token.strip() for token in value.decode("latin-1").split(",") if token.strip()]
-        elif name == b"content-length" and value.strip(b"0"):
-            raise Rejected(400, "a WebSocket request has no body")
-        elif name == b"transfer-encoding":
+        elif (name == b"content-length" and value.strip(b"0")) or name == b"transfer-encoding":
             raise Rejected(400, "a WebSocket request has no body")
     if versions != [b"13"]:
         # RFC 6455 §4.4: say which versions are spoken.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
@@ -17,8 +18,8 @@ import httptools
 from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
 from tercel.server.handle import ConnectionHandle
-from tercel.server.handshake import wants_websocket
 from tercel.server.handling import settle, start_task
+from tercel.server.handshake import wants_websocket
 from tercel.server.request_head import (
     PLAIN_FRAMING,
     SPECIAL_FIELDS,
@@ -97,6 +98,13 @@ class HttpConnection(asyncio.Protocol):
         "write",
         "write_paused",
     )
+
+    transport: asyncio.Transport
+    write: Callable[[bytes], None]
+    client: tuple[str, int | None] | None
+    local_address: tuple[str, int | None] | None
+    scheme: str
+    _trusted: bool
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -246,7 +254,12 @@ class HttpConnection(asyncio.Protocol):
         self._resume_reading()
         if ahead is not None:
             self._consume(bytes(ahead))
-        if self.gone and self._state == _HEAD and self._ahead is None and not self.lost:
+        if self.gone:
+            self._close_when_done()
+
+    def _close_when_done(self) -> None:
+        # The client will send nothing more, and all it has sent is answered (or is the beginning of a head without an end).
+        if self._state == _HEAD and self._ahead is None and not self.lost:
             self._close()
 
     def take_ahead(self) -> bytes:

@@ -76,7 +76,8 @@ class Lifespan:
         return True
 
     async def _run(self) -> None:
-        assert self._started is not None and self._stopped is not None
+        assert self._started is not None
+        assert self._stopped is not None
         scope: Scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -97,11 +98,10 @@ class Lifespan:
                 # An application that raises on a scope it does not know is one without lifespan (ASGI specification).
                 _log.debug("No lifespan: the application does not support the protocol", exc_info=error)
                 self._started.set_result(None)
-        elif error is not None and not isinstance(error, LifespanFailed):
+        elif error is not None and not isinstance(error, LifespanFailed) and self._started.exception() is None:
             # Applications that say "failed" raise afterwards; the message has been reported then.
-            if self._started.exception() is None:
-                _log.error("Exception in the application's lifespan", exc_info=error)
-                self._finish_stopped(LifespanFailed(str(error) or type(error).__name__))
+            _log.error("Exception in the application's lifespan", exc_info=error)
+            self._finish_stopped(LifespanFailed(str(error) or type(error).__name__))
         self._finish_stopped(None)
 
     def _finish_stopped(self, error: LifespanFailed | None) -> None:
@@ -114,7 +114,8 @@ class Lifespan:
                 self._stopped.exception()  # a failure before anybody waits is logged already
 
     async def _send(self, message: Message) -> None:
-        assert self._started is not None and self._stopped is not None
+        assert self._started is not None
+        assert self._stopped is not None
         kind = message["type"]
         if kind == "lifespan.startup.complete":
             if not self._started.done():

@@ -9,7 +9,17 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import unquote
 
-__all__ = ["PLAIN_FRAMING", "SPECIAL_FIELDS", "Rejected", "RequestFraming", "Target", "explain_syntax_error", "known_hosts", "parse_target", "read_framing"]
+__all__ = [
+    "PLAIN_FRAMING",
+    "SPECIAL_FIELDS",
+    "Rejected",
+    "RequestFraming",
+    "Target",
+    "explain_syntax_error",
+    "known_hosts",
+    "parse_target",
+    "read_framing",
+]
 
 
 class Rejected(Exception):

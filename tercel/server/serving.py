@@ -240,7 +240,7 @@ class Server:
             await self.loop.connect_accepted_socket(
                 lambda: HttpConnection(self), client, ssl=self._tls, ssl_handshake_timeout=timeout_s
             )
-        except (OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError) as error:
             # A failed TLS handshake, or a client that left in between: the client's affair.
             _log.debug("A connection could not be set up: %s", error)
             client.close()
@@ -363,11 +363,9 @@ async def serving(app: AsgiApp, config: ServerConfig | None = None) -> AsyncIter
     """
     server = Server(app, config or ServerConfig(port=0, access_log=False))
     await server.start()
-    listeners = list(server._listeners)
-    paths = [listener for listener in listeners if server.config.uds is not None]
     try:
         yield server
     finally:
-        for listener in paths:
-            unlink_unix_socket(listener)
         await server.stop()
+        if server.config.uds is not None:
+            unlink_unix_socket(server.config.uds)

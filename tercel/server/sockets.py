@@ -5,17 +5,18 @@ Knows the settings and the operating system only. Read `tercel.server.serving` f
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import errno
 import os
 import socket
+import ssl
 import stat
 import sys
 
 from tercel.server.config import ServerConfig
 
-__all__ = ["BindError", "bind_sockets", "tls_context", "unlink_unix_socket", "url_of"]
-
-import ssl
+__all__ = ["BindError", "bind_shared", "bind_sockets", "tls_context", "unlink_unix_socket", "url_of"]
 
 
 class BindError(Exception):
@@ -138,17 +139,30 @@ def _explain(error: OSError, host: str, port: int) -> str:
     return f"can not listen on {where}: {error.strerror or error}"
 
 
-def unlink_unix_socket(listener: socket.socket) -> None:
-    """Remove the file of a Unix socket, if it is still this socket's."""
-    if listener.family != getattr(socket, "AF_UNIX", None):
-        return
-    path = listener.getsockname()
-    if isinstance(path, str) and path:
-        try:
-            if stat.S_ISSOCK(os.stat(path).st_mode):
-                os.unlink(path)
-        except OSError:
-            pass
+def bind_shared(config: ServerConfig) -> list[list[socket.socket]]:
+    """For each worker sockets of its own on the same addresses, over which the kernel spreads connections (SO_REUSEPORT).
+
+    Where that does not exist, or does not spread (it does on Linux), the workers share sockets.
+
+    Raises:
+        BindError: with the reason in words.
+    """
+    # Without SO_REUSEPORT first: with it, two servers would share a port and neither would notice.
+    probe = bind_sockets(config)
+    if sys.platform != "linux":
+        return [probe] * config.workers
+    port = probe[0].getsockname()[1]
+    for listener in probe:
+        listener.close()
+    fixed = dataclasses.replace(config, port=port)
+    return [bind_sockets(fixed, shared=True) for _ in range(config.workers)]
+
+
+def unlink_unix_socket(path: str) -> None:
+    """Remove the file of a Unix socket that was listened on."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
 
 
 def url_of(listener: socket.socket, tls: bool) -> str:

@@ -35,7 +35,7 @@ class TransportFace:
         silent: nothing may be written: before the takeover is complete, and after a CLOSE frame.
     """
 
-    __slots__ = ("_get_size", "_transport", "silent", "writelines_real", "write_real")
+    __slots__ = ("_get_size", "_transport", "silent", "write_real", "writelines_real")
 
     def __init__(self, transport: asyncio.Transport, on_close: Callable[[], None]) -> None:
         self._transport = transport
@@ -105,7 +105,8 @@ class _Log:
     def error(self, _: str, *args: Any) -> None:
         details = args[0] if args else ()
         if isinstance(details, tuple) and len(details) == 2:
-            self._on_violation(int(getattr(details[0], "value", details[0])), str(details[1]))
+            code: Any = details[0]
+            self._on_violation(int(getattr(code, "value", code)), str(details[1]))
         else:
             self._on_violation(1002, "protocol error")
 

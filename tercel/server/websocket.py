@@ -53,7 +53,7 @@ _FORBIDDEN: Final = plain_text(403, "Forbidden")
 _INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
 
 
-class WebSocketSession(WSListener):  # type: ignore[misc]
+class WebSocketSession(WSListener):
     """A WebSocket and the connection under it.
 
     Attributes:
@@ -463,7 +463,8 @@ class WebSocketSession(WSListener):  # type: ignore[misc]
 
     def _ping(self, now_s: float) -> None:
         interval_s = self._config.ws_ping_interval_s
-        assert interval_s is not None and self._ws is not None
+        assert interval_s is not None
+        assert self._ws is not None
         self.deadline = self._next_ping_s = now_s + interval_s
         # A peer that is held back, or does not read, can not answer; the second is the write timeout's business.
         if not self.write_paused and not self._reading_paused:
