@@ -1,7 +1,7 @@
 """`FastAPI`: the application object. Collects declarations, freezes them, and is an ASGI application.
 
-Without middleware of the user's, a request goes from the server straight to `Assembly.answer`; otherwise through the same middleware
-stack as Starlette's. Which of the two is decided when the application freezes, not per request.
+Without middleware of the user's, a request goes from the server straight to `Assembly.answer`; otherwise through the same
+middleware stack as Starlette's. Which of the two is decided when the application freezes, not per request.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class FastAPI(Verbs, Starlette):
         swagger_ui_init_oauth, swagger_ui_parameters: options of Swagger UI.
         separate_input_output_schemas: document a model separately for requests and responses where the two differ.
         generate_unique_id_function: makes operation ids.
-        dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema, strict_content_type, max_body_size,
+        dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema, strict_content_type,
+        max_body_size,
             form_limits: for every route; see `OperationArguments`.
         webhooks: a router whose routes describe requests that the API sends.
         middleware: outermost first.
@@ -284,7 +285,7 @@ class FastAPI(Verbs, Starlette):
     async def _serve_redoc(self, request: Request) -> HTMLResponse:
         return get_redoc_html(openapi_url=_root_path(request) + (self.openapi_url or ""), title=f"{self.title} - ReDoc")
 
-    # -- declaring ------------------------------------------------------------------------------------------------------------------
+    # -- declaring -----------------------------------------------------------------------------------------------------------------
 
     @with_signature("self", "path", "endpoint", defaults={**OPERATION_DEFAULTS, "methods": None}, required="path endpoint")
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -306,9 +307,7 @@ class FastAPI(Verbs, Starlette):
         """Makes the routes of a router part of the application. See `APIRouter.include_router`."""
         self.router.include_router(router, **options)
 
-    def frontend(
-        self, path: str, *, directory: Any, fallback: Fallback = "auto", check_dir: CheckDir = "auto"
-    ) -> None:
+    def frontend(self, path: str, *, directory: Any, fallback: Fallback = "auto", check_dir: CheckDir = "auto") -> None:
         """Serves the built files of a single-page application behind every route. See `APIRouter.frontend`."""
         check = resolved_check_dir(directory, check_dir)
         self.router.frontend(path, directory=directory, fallback=fallback, check_dir=check)
@@ -340,7 +339,7 @@ class FastAPI(Verbs, Starlette):
         """Decorator for a function that runs at `startup` or `shutdown`. Use `lifespan` instead."""
         return self.router.on_event(event_type)
 
-    # -- looking inside ---------------------------------------------------------------------------------------------------------------
+    # -- looking inside ------------------------------------------------------------------------------------------------------------
 
     def operation_for(self, method: str, path: str) -> Operation | SocketOperation:
         """What runs a route.
@@ -368,7 +367,7 @@ class FastAPI(Verbs, Starlette):
         """The generated source of a route's handler. Arguments and errors as for `operation_for`."""
         return self.operation_for(method, path).source()
 
-    # -- serving ------------------------------------------------------------------------------------------------------------------------
+    # -- serving -------------------------------------------------------------------------------------------------------------------
 
     def build_middleware_stack(self) -> ASGIApp:
         """The ASGI application with everything around the router, outermost first: server errors, the body limit, the user's

@@ -6,6 +6,7 @@ from starlette.datastructures import FormData as FormData
 from starlette.datastructures import Headers as Headers
 from starlette.datastructures import QueryParams as QueryParams
 from starlette.datastructures import State as State
+
 from tercel.http.defaults import Default as Default
 from tercel.http.defaults import DefaultPlaceholder as DefaultPlaceholder
 from tercel.http.defaults import DefaultType as DefaultType

@@ -1,7 +1,7 @@
 """The drop-in import hook: `import fastapi` gives Tercel's objects, one identity per object, whether or not FastAPI is installed.
 
-`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites. The names come from
-`tercel.compat.fastapi` and, where that has no module of a name, from tercel's own public modules.
+`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites. The names
+come from `tercel.compat.fastapi` and, where that has no module of a name, from tercel's own public modules.
 """
 
 from __future__ import annotations
@@ -22,10 +22,45 @@ __all__ = ["install", "installed"]
 _NAME = "fastapi"
 _VARIABLE = "TERCEL_DROPIN"
 _FALLBACK = frozenset(
-    "applications background concurrency datastructures encoders exception_handlers exceptions logger middleware middleware.cors "
-    "middleware.gzip middleware.httpsredirect middleware.trustedhost middleware.wsgi openapi openapi.constants openapi.docs "
-    "openapi.models openapi.utils param_functions params requests responses security security.api_key security.base security.http "
-    "security.oauth2 security.open_id_connect_url security.utils sse staticfiles templating testclient types utils websockets".split()
+    [
+        "applications",
+        "background",
+        "concurrency",
+        "datastructures",
+        "encoders",
+        "exception_handlers",
+        "exceptions",
+        "logger",
+        "middleware",
+        "middleware.cors",
+        "middleware.gzip",
+        "middleware.httpsredirect",
+        "middleware.trustedhost",
+        "middleware.wsgi",
+        "openapi",
+        "openapi.constants",
+        "openapi.docs",
+        "openapi.models",
+        "openapi.utils",
+        "param_functions",
+        "params",
+        "requests",
+        "responses",
+        "security",
+        "security.api_key",
+        "security.base",
+        "security.http",
+        "security.oauth2",
+        "security.open_id_connect_url",
+        "security.utils",
+        "sse",
+        "staticfiles",
+        "templating",
+        "testclient",
+        "types",
+        "utils",
+        "websockets",
+    ]
 )
 """FastAPI's modules that need no facade of their own."""
 
@@ -102,7 +137,10 @@ def pytest_configure(config: Any) -> None:
 
 
 def _usage() -> NoReturn:
-    print("usage: python -m tercel.dropin script.py [arguments]\n       python -m tercel.dropin -m module [arguments]", file=sys.stderr)
+    print(
+        "usage: python -m tercel.dropin script.py [arguments]\n       python -m tercel.dropin -m module [arguments]",
+        file=sys.stderr,
+    )
     raise SystemExit(2)
 
 

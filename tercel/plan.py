@@ -1,9 +1,9 @@
 """The analysed form of one route: a list of steps in single-assignment form, as frozen data.
 
-A plan is all that crosses from analysis to execution: `tercel.compile.interpret` runs it step by step, `tercel.compile.emit` turns it
-into a function, and `tercel plan METHOD PATH` prints it. A slot is the name of one value, written once and then only read. The order
-of the steps is public behaviour (see docs/internals.md). This module imports nothing of tercel and does nothing. Read
-`tercel.analyse.planner` next, which makes plans.
+A plan is all that crosses from analysis to execution: `tercel.compile.interpret` runs it step by step, `tercel.compile.emit`
+turns it into a function, and `tercel plan METHOD PATH` prints it. A slot is the name of one value, written once and then only
+read. The order of the steps is public behaviour (see docs/internals.md). This module imports nothing of tercel and does nothing.
+Read `tercel.analyse.planner` next, which makes plans.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = [
     "TakeBody",
     "describe",
 ]
+
 
 class _Failed:
     """The value of a slot whose validation failed, or which depends on one that did."""

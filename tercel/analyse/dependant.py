@@ -18,7 +18,16 @@ from tercel.analyse.fields import ModelField
 from tercel.declare.security import SecurityBase
 from tercel.plan import Style
 
-__all__ = ["CacheKey", "Dependant", "cache_key", "computed_scope", "is_security_scheme", "oauth_scopes", "security_scheme", "style_of"]
+__all__ = [
+    "CacheKey",
+    "Dependant",
+    "cache_key",
+    "computed_scope",
+    "is_security_scheme",
+    "oauth_scopes",
+    "security_scheme",
+    "style_of",
+]
 
 CacheKey = tuple[Callable[..., Any] | None, tuple[str, ...], str]
 

@@ -1,14 +1,14 @@
 """Which bodies may be validated straight from JSON bytes, with the same outcome as parsing first.
 
 pydantic's JSON mode and its Python mode differ in places (unions, bytes, decimals, strictness, user validators that see the mode).
-A schema qualifies only when every part of it is known to behave the same in both and runs no user code, so that it cannot be observed
-that validation happened before the dependencies. What does not qualify, and everything that fails, goes the general way.
+A schema qualifies only when every part of it is known to behave the same in both and runs no user code, so that it cannot be
+observed that validation happened before the dependencies. What does not qualify, and everything that fails, goes the general way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic_core import SchemaError, SchemaValidator
@@ -19,10 +19,34 @@ __all__ = ["early_validator"]
 
 _LEAVES = frozenset({"str", "int", "float", "bool", "none", "datetime", "date", "time", "uuid"})
 _LEAF_KEYS = frozenset(
-    "type ref metadata serialization gt ge lt le multiple_of allow_inf_nan min_length max_length pattern regex_engine "
-    "strip_whitespace to_lower to_upper microseconds_precision tz_constraint now_op now_utc_offset version".split()
+    [
+        "type",
+        "ref",
+        "metadata",
+        "serialization",
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "multiple_of",
+        "allow_inf_nan",
+        "min_length",
+        "max_length",
+        "pattern",
+        "regex_engine",
+        "strip_whitespace",
+        "to_lower",
+        "to_upper",
+        "microseconds_precision",
+        "tz_constraint",
+        "now_op",
+        "now_utc_offset",
+        "version",
+    ]
 )
-_CONFIG_KEYS = frozenset({"title", "extra_fields_behavior", "from_attributes", "populate_by_name", "validate_by_name", "validate_by_alias"})
+_CONFIG_KEYS = frozenset(
+    {"title", "extra_fields_behavior", "from_attributes", "populate_by_name", "validate_by_name", "validate_by_alias"}
+)
 
 
 class _Unfit(Exception):
@@ -92,6 +116,6 @@ def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or field.field_info.metadata:
         return None
     try:
-        return SchemaValidator(_fit(annotation.__pydantic_core_schema__)).validate_json  # type: ignore[arg-type]
+        return SchemaValidator(cast(Any, _fit(annotation.__pydantic_core_schema__))).validate_json
     except (_Unfit, SchemaError, AttributeError, KeyError):
         return None

@@ -60,12 +60,12 @@ def ensure_multipart_is_installed() -> None:
     except (ImportError, ValueError):
         pass
     try:
-        from multipart import __version__ as _  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        from multipart import __version__ as _  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
         message = multipart_not_installed_error
     else:
         try:
-            from multipart.multipart import parse_options_header as _parse  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+            from multipart.multipart import parse_options_header as _parse  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
         except ImportError:
             message = multipart_incorrect_install_error
         else:
@@ -138,7 +138,8 @@ def add_form_union_validators(annotation: Any) -> Any:
         if branch is type(None):
             branches.append(branch)
             continue
-        model, metadata = branch, ()
+        model: Any = branch
+        metadata: list[Any] = []
         if get_origin(branch) is Annotated:
             model, *metadata = get_args(branch)
         tag = next((item for item in reversed(metadata) if isinstance(item, Tag)), Tag(model.__name__))
@@ -218,7 +219,7 @@ def _embedded_field(fields: Sequence[ModelField], model: type[BaseModel]) -> Mod
     return create_model_field(name="body", type_=model, alias="body", field_info=marker(**options))
 
 
-# -- the JSON Schema of forms whose fields come from models --------------------------------------------------------------------------
+# -- the JSON Schema of forms whose fields come from models ------------------------------------------------------------------------
 
 
 def _numbered(fields: Sequence[ModelField]) -> list[ModelField]:
@@ -228,7 +229,7 @@ def _numbered(fields: Sequence[ModelField]) -> list[ModelField]:
         info = copy(field.field_info)
         models = form_models(field)
         if len(models) == 1:
-            spread: Any = Annotated[models[0], GetPydanticSchema(get_pydantic_json_schema=partial(_model_schema, models[0]))]  # type: ignore[valid-type]
+            spread: Any = Annotated[models[0], GetPydanticSchema(get_pydantic_json_schema=partial(_model_schema, models[0]))]
             info.annotation = spread if info.annotation is models[0] else cast(Any, spread | None)
         info.alias = info.validation_alias = info.serialization_alias = f"field_{index}"
         info.title = info.title or field.name.replace("_", " ").title()
@@ -249,7 +250,7 @@ def _model_schema(model: type[BaseModel], core_schema: CoreSchema, handler: GetJ
         if isinstance(key, str) and key in properties and (accepted[0] != key or (len(accepted) > 1 and key in required)):
             names[key] = accepted
     if not names:
-        return cast(dict[str, Any], schema)
+        return schema
     resolved = deepcopy(resolved)
     resolved["properties"] = {names.get(key, [key])[0]: value for key, value in resolved["properties"].items()}
     resolved["required"] = []
@@ -259,7 +260,7 @@ def _model_schema(model: type[BaseModel], core_schema: CoreSchema, handler: GetJ
             resolved["required"].append(accepted[0])
         else:
             resolved.setdefault("allOf", []).append({"anyOf": [{"required": [name]} for name in accepted]})
-    return cast(dict[str, Any], resolved)
+    return resolved
 
 
 def _absent(models: Sequence[type[BaseModel]]) -> dict[str, Any]:

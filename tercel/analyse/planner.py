@@ -1,8 +1,9 @@
 """`Dependant` trees -> plans: orders, shares and scopes dependencies. Pure, and run once per route and change.
 
-The order of the steps is FastAPI's and public behaviour: the body is read first; then each callable's dependencies in order, then its
-own parameters (path, query, header, cookie, body), then the callable; errors are collected over the whole tree before the endpoint
-is reached. Read `tercel.compile.interpret` next, which runs a plan step by step, and `tercel.compile.emit`, which compiles it.
+The order of the steps is FastAPI's and public behaviour: the body is read first; then each callable's dependencies in order, then
+its own parameters (path, query, header, cookie, body), then the callable; errors are collected over the whole tree before the
+endpoint is reached. Read `tercel.compile.interpret` next, which runs a plan step by step, and `tercel.compile.emit`, which
+compiles it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from tercel.analyse.dependant import CacheKey, Dependant, cache_key, oauth_scopes, style_of
 from tercel.analyse.early import early_validator
@@ -212,7 +213,7 @@ class _Planner:
         for name, what in wanted:
             if name is None:
                 continue
-            actual: Injected = cast(Injected, "request" if self.kind == "http" else "websocket") if what == "connection" else what
+            actual: Injected = ("request" if self.kind == "http" else "websocket") if what == "connection" else what
             slot = self.injected.get(actual)
             if slot is None:
                 slot = self.injected[actual] = self.slot(name)
@@ -221,7 +222,9 @@ class _Planner:
         name = dependant.security_scopes_param_name
         if name is not None:
             slot = self.slot(name)
-            self.steps.append(Inject(slot, "scopes", functools.partial(_scopes, tuple(oauth_scopes(dependant))), locate(dependant.call, name)))
+            self.steps.append(
+                Inject(slot, "scopes", functools.partial(_scopes, tuple(oauth_scopes(dependant))), locate(dependant.call, name))
+            )
             inputs.args.append((name, slot))
 
     def finished(self) -> list[Step]:

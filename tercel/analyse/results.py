@@ -24,6 +24,7 @@ from tercel.http.status import is_body_allowed_for_status_code
 
 __all__ = ["JSON_TYPE", "Renderer", "StreamKind"]
 
+
 def _unchanged(value: Any) -> Any:
     return value
 
@@ -57,7 +58,9 @@ class Renderer:
         in_thread: bool = False,
     ) -> None:
         self.is_default = isinstance(response_class, DefaultPlaceholder)
-        self.response_class: type[Response] = response_class.value if isinstance(response_class, DefaultPlaceholder) else response_class
+        self.response_class: type[Response] = (
+            response_class.value if isinstance(response_class, DefaultPlaceholder) else response_class
+        )
         self.status_code = status_code
         self.field = field
         self.dump = dict(dump)
@@ -83,7 +86,9 @@ class Renderer:
         adapter = field._type_adapter
         validate = adapter.validator.validate_python
         to_json = adapter.serializer.to_json
-        options = {key: value for key, value in self.dump.items() if value is not None and (key == "by_alias" or value is not False)}
+        options = {
+            key: value for key, value in self.dump.items() if value is not None and (key == "by_alias" or value is not False)
+        }
         self.validate = lambda value: validate(value, from_attributes=True)
         self.dump_bytes = lambda value: to_json(value, **options)
 

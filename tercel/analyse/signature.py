@@ -206,7 +206,8 @@ class _Parameter:
                 _refuse(f"Cannot specify `Depends` in `Annotated` and default value together for {self.name!r}")
             if self.info is not None:
                 _refuse(
-                    f"Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together for {self.name!r}"
+                    f"Cannot specify a FastAPI annotation in `Annotated` and `Depends` as a default value together "
+                    f"for {self.name!r}"
                 )
             self.depends = self.value
         elif isinstance(self.value, FieldInfo):
@@ -253,9 +254,7 @@ class _Parameter:
                 info.validation_alias = chosen
         converted = not info.alias and getattr(info, "convert_underscores", None)
         info.alias = self.name.replace("_", "-") if converted else info.alias or self.name
-        made = create_model_field(
-            name=self.name, type_=self.annotation, default=info.default, alias=info.alias, field_info=info
-        )
+        made = create_model_field(name=self.name, type_=self.annotation, default=info.default, alias=info.alias, field_info=info)
         if self.is_path:
             if not is_scalar_field(field=made):
                 _refuse("Path params must be of one of the supported types")

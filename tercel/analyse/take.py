@@ -1,8 +1,8 @@
 """Takers: objects made at analysis that extract one parameter from a request and validate it.
 
-Two ways lead to the same result. `take` works on Starlette's multi-dicts and handles every kind of field; `quick` is a closure for the
-common scalar on the lightest source there is (see `tercel.compile.support`), and hands anything unusual to `take`'s rules. Both append
-FastAPI's errors to a list and return FAILED. No event loop here beyond awaiting an upload's own methods.
+Two ways lead to the same result. `take` works on Starlette's multi-dicts and handles every kind of field; `quick` is a closure
+for the common scalar on the lightest source there is (see `tercel.compile.support`), and hands anything unusual to `take`'s
+rules. Both append FastAPI's errors to a list and return FAILED. No event loop here beyond awaiting an upload's own methods.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def take_params(fields: Sequence[ModelField], source: Mapping[str, Any]) -> tupl
     return values, errors
 
 
-# -- bodies ---------------------------------------------------------------------------------------------------------------------------
+# -- bodies ------------------------------------------------------------------------------------------------------------------------
 
 
 def form_items(fields: Sequence[ModelField], form: FormData) -> Iterator[tuple[str, Any, ModelField | None]]:

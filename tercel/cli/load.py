@@ -41,7 +41,7 @@ class Loaded:
     file: Path | None
 
 
-def load_app(target: Target, *, factory: bool = False) -> Loaded:
+def load_app(target: Target, *, factory: bool = False, dropin: bool = False) -> Loaded:
     """Imports the target's module, with its `search_path` first on `sys.path`, and finds the application in it.
 
     Without an attribute it is `app`, or the only `FastAPI` (then `Starlette`) object of the module; for a package also of its
@@ -50,11 +50,14 @@ def load_app(target: Target, *, factory: bool = False) -> Loaded:
     Args:
         target: what to import.
         factory: the object is a function that makes the application; without an attribute, `create_app` or the like.
+        dropin: `import fastapi` gives Tercel, in this process and those that it starts.
 
     Raises:
         CommandError: there is no such module or object, or it is not an application.
         UserCodeError: the module, or the factory, raised.
     """
+    if dropin:
+        _install_dropin()
     module = _import(target)
     if target.attribute is None:
         module, attribute = _search(module, factory)
@@ -67,6 +70,16 @@ def load_app(target: Target, *, factory: bool = False) -> Loaded:
     _require_asgi(found, target, factory)
     file = getattr(module, "__file__", None)
     return Loaded(found, target, Path(file) if file else None)
+
+
+def _install_dropin() -> None:
+    from tercel import dropin  # importing it installs it, where a process above this one did
+
+    try:
+        dropin.install()
+    except ImportError as error:
+        first, _, rest = str(error).partition("\n")
+        raise CommandError(first, *rest.splitlines(), exit_code=ExitCode.FAILURE) from None
 
 
 # -- importing -----------------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ Factory = Annotated[bool, typer.Option("--factory", help="APP is a function with
 AppDir = Annotated[
     Path | None, typer.Option("--app-dir", help="Where modules are searched. Default: the working directory", show_default=False)
 ]
+DropIn = Annotated[bool, typer.Option("--dropin", help="`import fastapi` gives Tercel: for applications written for FastAPI.")]
 Method = Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, ..., or WEBSOCKET.")]
 PathArgument = Annotated[
     str, typer.Argument(metavar="PATH", help="A path as requested, /items/3, or as declared, /items/{item_id}.")
@@ -95,28 +96,33 @@ def dev(
     *,
     factory: Factory = False,
     app_dir: AppDir = None,
+    dropin: DropIn = False,
     debug: Annotated[bool, typer.Option("--debug/--no-debug", help="Answer an error with its traceback.")] = True,
     settings: dict[str, Any],
 ) -> None:
     """Serve an application for development: on this machine, with tracebacks, restarted when a file changes."""
-    _serve(app, factory, app_dir, settings, dev=True, debug=debug)
+    _serve(app, factory, app_dir, dropin, settings, dev=True, debug=debug)
 
 
-def run(app: App = None, *, factory: Factory = False, app_dir: AppDir = None, settings: dict[str, Any]) -> None:
+def run(
+    app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False, settings: dict[str, Any]
+) -> None:
     """Serve an application."""
-    _serve(app, factory, app_dir, settings, dev=False, debug=False)
+    _serve(app, factory, app_dir, dropin, settings, dev=False, debug=False)
 
 
 cli.command("dev")(with_settings(dev, (row for row in SETTINGS if row.in_dev), {"reload": True}))
 cli.command("run")(with_settings(run, SETTINGS, {}))
 
 
-def _serve(given: str | None, factory: bool, app_dir: Path | None, settings: dict[str, Any], *, dev: bool, debug: bool) -> None:
+def _serve(
+    given: str | None, factory: bool, app_dir: Path | None, dropin: bool, settings: dict[str, Any], *, dev: bool, debug: bool
+) -> None:
     from tercel.server.supervisor import run as run_server  # uvloop and httptools are not needed to print help
 
     target = resolve_target(given, folder=Path.cwd(), app_dir=app_dir)
     config = build_config(settings)
-    request = Served(target, factory, debug, announce=dev)
+    request = Served(target, factory, dropin, debug, announce=dev)
     if config.reload or config.workers > 1:
         # Each process imports the application for itself: a restarted one must see the changed files.
         request.to_environment()
@@ -128,27 +134,31 @@ def _serve(given: str | None, factory: bool, app_dir: Path | None, settings: dic
 
 
 @cli.command("routes")
-def routes(app: App = None, *, factory: Factory = False, app_dir: AppDir = None) -> None:
+def routes(app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False) -> None:
     """List the routes in the order in which they are tried."""
     from tercel.cli.show import show_routes
 
-    show_routes(_load(app, factory, app_dir))
+    show_routes(_load(app, factory, app_dir, dropin))
 
 
 @cli.command("plan")
-def plan(method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None) -> None:
+def plan(
+    method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False
+) -> None:
     """Print the steps that answer a request, one numbered line each."""
     from tercel.cli.show import show_plan
 
-    show_plan(_load(app, factory, app_dir), method, path)
+    show_plan(_load(app, factory, app_dir, dropin), method, path)
 
 
 @cli.command("source")
-def source(method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None) -> None:
+def source(
+    method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False
+) -> None:
     """Print the Python that was generated to answer a request."""
     from tercel.cli.show import show_source
 
-    show_source(_load(app, factory, app_dir), method, path)
+    show_source(_load(app, factory, app_dir, dropin), method, path)
 
 
 @cli.command("openapi")
@@ -158,15 +168,16 @@ def openapi(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")] = None,
     factory: Factory = False,
     app_dir: AppDir = None,
+    dropin: DropIn = False,
 ) -> None:
     """Write the OpenAPI document as JSON."""
     from tercel.cli.show import write_openapi
 
-    write_openapi(_load(app, factory, app_dir), output)
+    write_openapi(_load(app, factory, app_dir, dropin), output)
 
 
-def _load(given: str | None, factory: bool, app_dir: Path | None) -> Loaded:
-    return load_app(resolve_target(given, folder=Path.cwd(), app_dir=app_dir), factory=factory)
+def _load(given: str | None, factory: bool, app_dir: Path | None, dropin: bool) -> Loaded:
+    return load_app(resolve_target(given, folder=Path.cwd(), app_dir=app_dir), factory=factory, dropin=dropin)
 
 
 if __name__ == "__main__":

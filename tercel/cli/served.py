@@ -33,12 +33,14 @@ class Served:
     Attributes:
         target: where the application is.
         factory: whether the object there makes it.
+        dropin: whether `import fastapi` gives Tercel.
         debug: whether it shows tracebacks.
         announce: whether to say what was found; of use to a person, not in a log.
     """
 
     target: Target
     factory: bool
+    dropin: bool
     debug: bool
     announce: bool
 
@@ -49,7 +51,7 @@ class Served:
             CommandError: there is no such module or object, or it is not an application.
             UserCodeError: the user's code raised.
         """
-        loaded = load_app(self.target, factory=self.factory)
+        loaded = load_app(self.target, factory=self.factory, dropin=self.dropin)
         if self.debug and hasattr(loaded.app, "debug"):
             loaded.app.debug = True
         if self.announce:
@@ -67,6 +69,7 @@ class Served:
                 "file": None if target.file is None else str(target.file),
                 "given": target.given,
                 "factory": self.factory,
+                "dropin": self.dropin,
                 "debug": self.debug,
                 "announce": self.announce,
             }
@@ -91,7 +94,7 @@ class Served:
             None if file is None else Path(file),
             values["given"],
         )
-        return cls(target, values["factory"], values["debug"], values["announce"])
+        return cls(target, values["factory"], values["dropin"], values["debug"], values["announce"])
 
 
 def _announce(loaded: Loaded) -> None:

@@ -1,7 +1,8 @@
 """Plans -> functions: one method per step type, each of which returns lines of Python and nothing else.
 
-The text looks as one would write the handler by hand; what needs loops or `try` is an ordinary function of `tercel.compile.support`.
-It must do exactly what `tercel.compile.interpret` does. Names in it come from `SourceUnit.bind` and from slots, never from user text.
+The text looks as one would write the handler by hand; what needs loops or `try` is an ordinary function of
+`tercel.compile.support`. It must do exactly what `tercel.compile.interpret` does. Names in it come from `SourceUnit.bind` and
+from slots, never from user text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,21 @@ from tercel.plan import (
 
 __all__ = ["compile_plan", "emit"]
 
-_LOCALS = ("ex", "errors", "scope", "body", "early", "headers", "header_map", "query", "cookies", "path", "result", "response", "data")
+_LOCALS = (
+    "ex",
+    "errors",
+    "scope",
+    "body",
+    "early",
+    "headers",
+    "header_map",
+    "query",
+    "cookies",
+    "path",
+    "result",
+    "response",
+    "data",
+)
 
 
 class _Emitter:
@@ -266,7 +281,11 @@ class _Emitter:
             unit.line(f"data = {self.use(json_bytes)}({step.value})")
         else:
             dump = unit.bind(support.body_maker(renderer, self.plan), "dump_result")
-            hop = f"await {self.use(support.in_thread)}({dump}, {step.value}, ex)" if renderer.in_thread else f"{dump}({step.value}, ex)"
+            hop = (
+                f"await {self.use(support.in_thread)}({dump}, {step.value}, ex)"
+                if renderer.in_thread
+                else f"{dump}({step.value}, ex)"
+            )
             unit.line(f"data = {hop}")
         self.leave_function()
         if step.response is None and step.background is None and renderer.has_body:

@@ -195,7 +195,7 @@ async def run_plan(plan: Plan, ex: Exchange, scope: RequestScope) -> tuple[Respo
     return found.get("response"), found.get("background")
 
 
-# -- for wrapped handlers ---------------------------------------------------------------------------------------------------------------
+# -- for wrapped handlers ----------------------------------------------------------------------------------------------------------
 
 
 class StackScope:

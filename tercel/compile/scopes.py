@@ -1,7 +1,7 @@
 """Leaving what dependencies opened: the generators of one request, last in, first out, with FastAPI's rules for exceptions.
 
-Generated code and the interpreter use `RequestScope`. It does what two nested `AsyncExitStack`s with `contextlib` managers do, without
-making them: an asynchronous generator is stepped by hand. Read `tercel.compile.support` next.
+Generated code and the interpreter use `RequestScope`. It does what two nested `AsyncExitStack`s with `contextlib` managers do,
+without making them: an asynchronous generator is stepped by hand. Read `tercel.compile.support` next.
 """
 
 from __future__ import annotations

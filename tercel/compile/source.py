@@ -1,8 +1,8 @@
 """Generated source as text with the objects it names: the only `exec` in the project.
 
-A unit's text is registered with `linecache` under a file name of its own, so that tracebacks, pdb and `inspect.getsource` show it; it
-is removed when the code object is collected. With the environment variable TERCEL_SOURCE_DIR the text is also written to real files
-there, for breakpoints and coverage. Read `tercel.compile.emit` next, which writes the lines.
+A unit's text is registered with `linecache` under a file name of its own, so that tracebacks, pdb and `inspect.getsource` show
+it; it is removed when the code object is collected. With the environment variable TERCEL_SOURCE_DIR the text is also written to
+real files there, for breakpoints and coverage. Read `tercel.compile.emit` next, which writes the lines.
 """
 
 from __future__ import annotations

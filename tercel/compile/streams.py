@@ -1,13 +1,13 @@
 """Endpoints that yield: server-sent events, JSON Lines and raw streams, on any exchange.
 
-The generator runs in the task of its request, so that context variables, cancellation and tracebacks are what its author expects. An
-exception before its first item still becomes an ordinary error response; afterwards what was yielded is delivered before the
+The generator runs in the task of its request, so that context variables, cancellation and tracebacks are what its author expects.
+An exception before its first item still becomes an ordinary error response; afterwards what was yielded is delivered before the
 connection is aborted. A client that goes away cancels the generator, and its `finally` runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -32,8 +32,10 @@ class _Settings:
     """Times that tests and applications may change while running.
 
     Attributes:
-        ping_interval_s: silence after which an event stream sends a comment, so that proxies keep it open; a function, read per stream.
-        first_event_grace_s: how long the head of an event stream waits for the first event or error. Longer than a database needs to
+        ping_interval_s: silence after which an event stream sends a comment, so that proxies keep it open; a function, read per
+        stream.
+        first_event_grace_s: how long the head of an event stream waits for the first event or error. Longer than a database needs
+        to
             refuse somebody, shorter than a person notices.
     """
 
@@ -54,7 +56,7 @@ def _head(response: Response) -> Head:
 # -- items ------------------------------------------------------------------------------------------------------------------------
 
 
-async def _items(generator: Any) -> AsyncIterator[Any]:
+async def _items(generator: Any) -> AsyncGenerator[Any]:
     """The items of a generator of either kind, with checkpoints, closed in the end."""
     if hasattr(generator, "__aiter__"):
         source: Any = generator
@@ -69,7 +71,7 @@ async def _items(generator: Any) -> AsyncIterator[Any]:
                 await anyio.lowlevel.checkpoint()
 
 
-async def _closing_in_thread(generator: Iterator[Any]) -> AsyncIterator[Any]:
+async def _closing_in_thread(generator: Iterator[Any]) -> AsyncGenerator[Any]:
     try:
         async for item in iterate_in_threadpool(generator):
             yield item
@@ -80,7 +82,7 @@ async def _closing_in_thread(generator: Iterator[Any]) -> AsyncIterator[Any]:
                 await anyio.to_thread.run_sync(close)
 
 
-async def _eager_items(generator: Any) -> AsyncIterator[Any]:
+async def _eager_items(generator: Any) -> AsyncGenerator[Any]:
     """The same with a checkpoint after every item: over ASGI that is where cancellation arrives."""
     async with aclosing(_items(generator)) as items:
         async for item in items:
@@ -88,7 +90,7 @@ async def _eager_items(generator: Any) -> AsyncIterator[Any]:
             await anyio.lowlevel.checkpoint()
 
 
-# -- event streams -------------------------------------------------------------------------------------------------------------------
+# -- event streams -----------------------------------------------------------------------------------------------------------------
 
 
 class _EventStream:
@@ -164,7 +166,7 @@ async def _send_items(ex: Exchange, head: Head, generator: Any, encode: Callable
         await ex.finish()
 
 
-# -- cancellation ----------------------------------------------------------------------------------------------------------------------
+# -- cancellation ------------------------------------------------------------------------------------------------------------------
 
 
 async def _until_disconnect(ex: Exchange, work: Callable[[], Awaitable[None]]) -> None:
@@ -200,7 +202,7 @@ async def _until_disconnect(ex: Exchange, work: Callable[[], Awaitable[None]]) -
         raise failure
 
 
-# -- responses -------------------------------------------------------------------------------------------------------------------------
+# -- responses ---------------------------------------------------------------------------------------------------------------------
 
 
 class PlannedStream(StreamingResponse):
@@ -272,7 +274,7 @@ async def send_streaming_response(ex: Exchange, response: Response) -> bool:
     if (
         not isinstance(response, StreamingResponse)
         or kind.__call__ is not _streaming_call
-        or kind.stream_response is not _streaming_send
+        or getattr(kind, "stream_response", None) is not _streaming_send
     ):
         return False
     await _until_disconnect(ex, lambda: _send_body_iterator(ex, response))

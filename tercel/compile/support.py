@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -117,7 +117,13 @@ def general_source(ex: Any, place: str) -> Mapping[str, Any]:
 
 
 def _json_invalid(error: json.JSONDecodeError, context: EndpointContext | None = None) -> RequestValidationError:
-    problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": "JSON decode error", "input": {}, "ctx": {"error": error.msg}}
+    problem = {
+        "type": "json_invalid",
+        "loc": ("body", error.pos),
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": error.msg},
+    }
     return RequestValidationError([problem], body=error.doc, endpoint_ctx=context)
 
 
@@ -245,10 +251,10 @@ async def take_read(taker: Any, body: Any, single: str | None, errors: list[Any]
 
 def context_of(plan: Plan, ex: Any) -> EndpointContext:
     """Function, file, line and full path of the endpoint, shown by `str()` of validation errors."""
-    context = EndpointContext(**plan.context)
+    context: dict[str, Any] = dict(plan.context)
     if plan.path:
         context["path"] = f"{ex.method} {ex.root_path.rstrip('/')}{plan.path}"
-    return context
+    return cast(EndpointContext, context)
 
 
 def check(errors: list[Any], body: Any, early: Any, plan: Plan, ex: Any) -> Exception:
@@ -345,7 +351,7 @@ async def send_json(ex: Exchange, renderer: Any, body: bytes, injected: Response
         status = injected.status_code or head.status
         if status != head.status or injected.raw_headers:
             head = Head(status, [*head.headers, *injected.raw_headers])
-    if not renderer.has_body or (head is not renderer.head and not 200 <= head.status or head.status in (204, 205, 304)):
+    if not renderer.has_body or ((head is not renderer.head and not head.status >= 200) or head.status in (204, 205, 304)):
         await respond_with(ex, renderer.response(json.loads(body), injected, None))
     else:
         await ex.respond(head, body)

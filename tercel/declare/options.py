@@ -1,8 +1,8 @@
 """The options of routes: each declared and documented once, with its default, and with the rule by which layers merge.
 
 A route's options come from four layers, outermost first: application, router, `include_router`, route. `Layer` holds what one layer
-says; `merge` joins two. Adding an option is one field in `RouteArguments`, one default, and, where layers may say it too, one field in
-`Layer` with its rule. Knows no routes. Read `tercel.routing.route` next, which reads the result.
+says; `merge` joins two. Adding an option is one field in `RouteArguments`, one default, and, where layers may say it too, one
+field in `Layer` with its rule. Knows no routes. Read `tercel.routing.route` next, which reads the result.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def with_signature(*leading: str, defaults: Mapping[str, Any], required: str = "
     return decorate
 
 
-# -- layers ---------------------------------------------------------------------------------------------------------------------------
+# -- layers ------------------------------------------------------------------------------------------------------------------------
 
 
 def _append(outer: Sequence[Any], inner: Sequence[Any]) -> list[Any]:

@@ -64,13 +64,15 @@ class ASGIExchange(Exchange):
         await self._send(message)
 
     async def body(self) -> bytes:
-        if self._body is None:
+        body = self._body
+        if body is None:
             if self.view is not None:
-                self._body = await self.view.body()
+                body = await self.view.body()
             else:
                 parts = [chunk async for chunk in self.chunks()]
-                self._body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return self._body
+                body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._body = body
+        return body
 
     @property
     def known_body(self) -> bytes | None:

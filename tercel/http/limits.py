@@ -59,7 +59,7 @@ def validate_max_body_size(max_body_size: int | None) -> None:
     """Raises ValueError unless it is None (no limit) or a number of bytes; 0 allows only empty bodies."""
     if max_body_size is None:
         return
-    if isinstance(max_body_size, bool) or not isinstance(max_body_size, int) or max_body_size < 0:
+    if type(max_body_size) is not int or max_body_size < 0:  # True and False are integers, but not meant
         raise ValueError("max_body_size must be a non-negative integer or None")
 
 

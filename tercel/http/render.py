@@ -46,12 +46,7 @@ def _is_plain(value: Any, depth: int) -> bool:
             if type(item) not in _EXACT and not _is_plain(item, depth - 1):
                 return False
         return True
-    if kind is list:
-        for item in value:
-            if type(item) not in _EXACT and not _is_plain(item, depth - 1):
-                return False
-        return True
-    return False
+    return kind is list and all(type(item) in _EXACT or _is_plain(item, depth - 1) for item in value)
 
 
 def json_bytes(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from starlette.routing import Mount as Mount
 from starlette.routing import NoMatchFound as NoMatchFound
 from starlette.routing import compile_path as compile_path
 from starlette.routing import get_name as get_name
+
 from tercel.routing.include import EffectiveRoute as EffectiveRoute
 from tercel.routing.include import IncludedRouter as IncludedRouter
 from tercel.routing.include import RouteContext as RouteContext

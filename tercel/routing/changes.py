@@ -85,7 +85,7 @@ class RouteList(_Watched, list[T], Generic[T]):
         self.extend(items)
         return self
 
-    def __imul__(self, count: SupportsIndex) -> RouteList[T]:  # type: ignore[override, misc]
+    def __imul__(self, count: SupportsIndex) -> RouteList[T]:
         super().__imul__(count)
         self.changed()
         return self

@@ -1,7 +1,7 @@
 """`frontend()`: the built files of a single-page application behind the API's routes, which it never hides.
 
-A group holds the frontends of one router; it is tried when no route matched. The longest matching path wins. Unknown paths fall back to
-`index.html` only for navigation, that is when Accept names HTML explicitly.
+A group holds the frontends of one router; it is tried when no route matched. The longest matching path wins. Unknown paths fall
+back to `index.html` only for navigation, that is when Accept names HTML explicitly.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Files(StaticFiles):
         )
 
     def get_path(self, scope: Scope) -> str:
-        path = scope.get("fastapi", {}).get(_PATH, "")
+        path: str = scope.get("fastapi", {}).get(_PATH, "")
         return os.path.normpath(os.path.join(*path.split("/")))
 
     async def answer(self, scope: Scope) -> Response:
@@ -124,9 +124,9 @@ class _Files(StaticFiles):
             return self.file_response(full_path, result, scope)
         if self.fallback == "404.html" or (self.fallback == "auto" and await self._exists("404.html")):
             return await self._answer_with("404.html", scope, 404)
-        if self.fallback == "index.html" or (self.fallback == "auto" and await self._exists("index.html")):
-            if _is_navigation(scope):
-                return await self._answer_with("index.html", scope, 200)
+        to_index = self.fallback == "index.html" or (self.fallback == "auto" and await self._exists("index.html"))
+        if to_index and _is_navigation(scope):
+            return await self._answer_with("index.html", scope, 200)
         raise HTTPException(status_code=404)
 
     async def _look_up(self, path: str) -> tuple[str, os.stat_result | None]:

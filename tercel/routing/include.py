@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tercel.analyse.forms import body_field_of, flat_body_params, should_embed
 from tercel.analyse.signature import get_parameterless_sub_dependant
 from tercel.declare.options import Layer, merge
-from tercel.http.limits import nearest_limit, with_body_limit
+from tercel.http.limits import FormLimits, nearest_limit, with_body_limit
 from tercel.routing.frontend import FrontendGroup
 from tercel.routing.operation import Operation
-from tercel.serve.dispatch import update_scope
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, RouteState, effective_route_context
+from tercel.serve.dispatch import update_scope
 
 if TYPE_CHECKING:
     from tercel.routing.router import APIRouter
@@ -100,7 +100,7 @@ class EffectiveRoute(RouteState):
     path_format: str = ""
     methods: set[str]
     dependant: Any = None
-    form_limits: Mapping[str, int]
+    form_limits: FormLimits
 
     def __init__(self, original_route: BaseRoute, starlette_route: BaseRoute | None = None) -> None:
         self.original_route = original_route
@@ -246,7 +246,7 @@ def _layer_of(route: APIRoute) -> Layer:
     )
 
 
-# -- other kinds of routes in included routers ---------------------------------------------------------------------------------------------
+# -- other kinds of routes in included routers -------------------------------------------------------------------------------------
 
 
 def effective_form(route: BaseRoute, context: IncludeContext) -> EffectiveRoute | None:
@@ -436,7 +436,7 @@ def match_candidate(candidate: Any, scope: Scope) -> tuple[Match, Scope, BaseRou
     return match, child_scope, candidate.starlette_route or candidate.original_route, candidate
 
 
-# -- walking --------------------------------------------------------------------------------------------------------------------------------
+# -- walking -----------------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

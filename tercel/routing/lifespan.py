@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette._utils import is_async_callable
 from starlette.types import Lifespan
@@ -58,7 +58,7 @@ class _Lifted(AbstractAsyncContextManager[Any]):
 def lifespan_context_of(router: APIRouter, lifespan: Any) -> Lifespan[Any]:
     """The lifespan as a function from the application to an asynchronous context manager; generators of either kind are wrapped."""
     if lifespan is None:
-        return DefaultLifespan(router)  # type: ignore[return-value]
+        return DefaultLifespan(router)
     if inspect.isasyncgenfunction(lifespan):
         return asynccontextmanager(lifespan)
     if inspect.isgeneratorfunction(lifespan):
@@ -78,4 +78,4 @@ def merged_lifespan(outer: Lifespan[Any], inner: Lifespan[Any]) -> Lifespan[Any]
             else:
                 yield {**(inner_state or {}), **(outer_state or {})}
 
-    return lifespan
+    return cast(Lifespan[Any], lifespan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette._utils import is_async_callable
@@ -26,8 +26,9 @@ from tercel.compile.scopes import SWALLOWED
 from tercel.http.asgi import ASGIExchange, WebSocketExchange
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.errors import FastAPIError
-from tercel.http.limits import with_body_limit
+from tercel.http.limits import FormLimits, with_body_limit
 from tercel.plan import Plan
+from tercel.routing.changes import Overrides
 
 if TYPE_CHECKING:
     from tercel.routing.route import APIWebSocketRoute, RouteState
@@ -86,7 +87,7 @@ class _Planned:
     def _refresh(self, provider: Any, make: Callable[[Mapping[Any, Any]], Plan]) -> Plan:
         overrides = overrides_of(provider)
         # Dicts of other providers than ours have no version: their contents are compared.
-        key = (id(overrides), overrides.version) if hasattr(overrides, "version") else tuple(overrides.items())
+        key = (id(overrides), overrides.version) if isinstance(overrides, Overrides) else tuple(overrides.items())
         if self._plan is None or key != self._key:
             self._plan, self._key, self._handler = make(overrides), key, None
         return self._plan
@@ -100,7 +101,7 @@ class Operation(_Planned):
         form_limits: of the original route.
     """
 
-    def __init__(self, route: RouteState, form_limits: Mapping[str, int]) -> None:
+    def __init__(self, route: RouteState, form_limits: FormLimits) -> None:
         super().__init__()
         self.route = route
         self.form_limits = form_limits
@@ -115,7 +116,7 @@ class Operation(_Planned):
                 title=f"{next(iter(sorted(route.methods)), 'ANY')} {route.path_format}",
                 overrides=overrides,
                 renderer=renderer_of(route),
-                form_limits=self.form_limits or None,
+                form_limits=cast(Mapping[str, int], self.form_limits) or None,
             ),
         )
 
@@ -188,19 +189,19 @@ def unwrap_default(value: Any) -> Any:
     return value.value if isinstance(value, DefaultPlaceholder) else value
 
 
-# -- ASGI applications around functions -------------------------------------------------------------------------------------------------
+# -- ASGI applications around functions --------------------------------------------------------------------------------------------
 
 
 def request_response(func: RequestHandler) -> ASGIApp:
     """An ASGI application around a function from a request to a response.
 
-    Its exit stacks are in the scope for whatever the function opens: left after the response (`fastapi_inner_astack`), or as soon as
-    the function returned (`fastapi_function_astack`).
+    Its exit stacks are in the scope for whatever the function opens: left after the response (`fastapi_inner_astack`), or as soon
+    as the function returned (`fastapi_function_astack`).
     """
 
     async def call(request: Request) -> Response:
         if is_async_callable(func):
-            return await func(request)  # type: ignore[no-any-return, misc]
+            return await func(request)  # type: ignore[no-any-return]
         from tercel.http.threads import run_in_threadpool
 
         return await run_in_threadpool(func, request)  # type: ignore[arg-type]

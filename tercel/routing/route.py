@@ -1,7 +1,7 @@
 """`APIRoute` and `APIWebSocketRoute`: a declared route, analysed when it is made so that mistakes surface where they are.
 
-The state of a path operation (`RouteState`) is computed in one place for a route and for its effective form in an included router. Read
-`tercel.routing.operation` next for what happens at run time.
+The state of a path operation (`RouteState`) is computed in one place for a route and for its effective form in an included
+router. Read `tercel.routing.operation` next for what happens at run time.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ async def method_not_allowed(methods: Sequence[str] | set[str], scope: Scope, re
     await PlainTextResponse("Method Not Allowed", status_code=405, headers=headers)(scope, receive, send)
 
 
-class APIRoute(RouteState, routing.Route):
+class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette allows None for "any method"
     """A path operation. Subclasses may override `get_route_handler`, `matches` and `handle`.
 
     Args:
@@ -239,7 +239,7 @@ class APIRoute(RouteState, routing.Route):
         self._own_app = self._app
 
     @property
-    def app(self) -> ASGIApp:  # type: ignore[override]
+    def app(self) -> ASGIApp:
         """The route as an ASGI application. Integrations replace it; requests then go through the replacement."""
         if self._app is None:
             self._app = self._own_app = self.operation.app(None, self.max_body_size)

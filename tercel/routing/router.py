@@ -30,7 +30,6 @@ from tercel.declare.options import (
     OPERATION_DEFAULTS,
     IncludeArguments,
     Layer,
-    OperationArguments,
     complete,
     merge,
     with_signature,
@@ -69,7 +68,12 @@ from tercel.serve.failures import Handlers
 __all__ = ["APIRouter"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-ROUTER_OPERATION_DEFAULTS = {**OPERATION_DEFAULTS, "methods": None, "route_class_override": None, "strict_content_type": Default(True)}
+ROUTER_OPERATION_DEFAULTS = {
+    **OPERATION_DEFAULTS,
+    "methods": None,
+    "route_class_override": None,
+    "strict_content_type": Default(True),
+}
 
 
 def _checked_prefix(prefix: str) -> None:
@@ -344,7 +348,8 @@ class APIRouter(Verbs, routing.Router):
             )
         if router._contains_router(self):
             raise DeclarationAssertion(
-                "Cannot include an APIRouter instance that already includes this router. Did you mean to include a different router?"
+                "Cannot include an APIRouter instance that already includes this router. Did you mean to include a "
+                "different router?"
             )
         given = complete("include_router", INCLUDE_DEFAULTS, options)
         validate_max_body_size(given["max_body_size"])
@@ -497,7 +502,7 @@ class APIRouter(Verbs, routing.Router):
                 best = found
         return best
 
-    # -- as one route among others: what subclasses override to decide for themselves -------------------------------------------------
+    # -- as one route among others: what subclasses override to decide for themselves ----------------------------------------------
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether one of the routes matches; asked only while this router is included in another."""

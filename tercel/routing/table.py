@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette import routing
 from starlette.routing import BaseRoute, Match
@@ -37,7 +37,7 @@ def entries_of(router: APIRouter, said: Mapping[str, Any]) -> Iterator[Entry]:
     Args:
         said: entries of every scope.
     """
-    limits = dict(router.form_limits)
+    limits = cast(Mapping[str, int], router.form_limits)
     for route in router.routes:
         yield from _entries(route, said, limits, None)
 
@@ -62,7 +62,7 @@ def _entries(candidate: Any, said: Mapping[str, Any], limits: Mapping[str, int],
         yield _other_entry(candidate, None, said, limits, None)
 
 
-# -- path operations -----------------------------------------------------------------------------------------------------------------------
+# -- path operations ---------------------------------------------------------------------------------------------------------------
 
 
 def _api_entry(route: APIRoute, effective: EffectiveRoute | None, said: Mapping[str, Any], limits: Mapping[str, int]) -> Entry:
@@ -83,7 +83,8 @@ async def _unserved(ex: Exchange) -> None:
 
 
 def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Awaitable[None]]:
-    """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks for."""
+    """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks
+    for."""
     overrides = getattr(operation.route.dependency_overrides_provider, "dependency_overrides", None)
 
     async def first(ex: Exchange) -> None:
@@ -113,7 +114,7 @@ def _through_asgi(served: Served, app: ASGIApp) -> Callable[[Exchange], Awaitabl
     return handle
 
 
-# -- everything else --------------------------------------------------------------------------------------------------------------------------
+# -- everything else ---------------------------------------------------------------------------------------------------------------
 
 
 def _other_entry(
@@ -157,7 +158,8 @@ def _literal_prefix(route: Any) -> str | None:
 def _probed(
     candidate: Any, effective: EffectiveRoute | None, said: Mapping[str, Any], limits: Mapping[str, int], limit: int | None
 ) -> Entry:
-    """An entry that is asked by calling `matches`: mounts, hosts, WebSocket routes, routes and routers with matching of their own."""
+    """An entry that is asked by calling `matches`: mounts, hosts, WebSocket routes, routes and routers with matching of their
+    own."""
     route: Any = candidate
     if effective is not None:
         route = effective.starlette_route or effective.original_route
@@ -198,6 +200,3 @@ def _matched(candidate: Any, effective: EffectiveRoute | None, scope: Scope) -> 
         return match_candidate(candidate, scope)
     match, child_scope = candidate.matches(scope)
     return match, child_scope, candidate, None
-
-
-

@@ -6,7 +6,7 @@ Every verb takes the options of `OperationArguments`, which documents them once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from typing_extensions import Unpack
 
@@ -16,7 +16,13 @@ from tercel.declare.options import OPERATION_DEFAULTS, OperationArguments, compl
 __all__ = ["ON_EVENT_IS_DEPRECATED", "Verbs"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Decorated], Decorated]
+
+
+class Decorator(Protocol):
+    """Registers a function and returns it as it is."""
+
+    def __call__(self, endpoint: Decorated, /) -> Decorated: ...
+
 
 ON_EVENT_IS_DEPRECATED = "on_event is deprecated, use lifespan event handlers instead (the `lifespan` parameter)."
 _shown = with_signature("self", "path", defaults=OPERATION_DEFAULTS, required="path")
@@ -34,7 +40,7 @@ class Verbs:
         raise NotImplementedError
 
     @with_signature("self", "path", defaults={**OPERATION_DEFAULTS, "methods": None}, required="path")
-    def api_route(self, path: str, *, methods: list[str] | None = None, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def api_route(self, path: str, *, methods: list[str] | None = None, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for several methods; `GET` by default.
 
         Args:
@@ -43,53 +49,54 @@ class Verbs:
         """
         complete("api_route", OPERATION_DEFAULTS, options)
 
-        def decorate(endpoint: Any) -> Any:
+        def decorate(endpoint: Decorated) -> Decorated:
             self.add_api_route(path, endpoint, methods=methods, **options)
             return endpoint
 
         return decorate
 
-    def _verb(self, method: str, path: str, options: OperationArguments) -> Decorator[Any]:
+    def _verb(self, method: str, path: str, options: OperationArguments) -> Decorator:
         complete(method.lower(), OPERATION_DEFAULTS, options)
-        return self.api_route(path, methods=[method], **options)
+        made: Decorator = self.api_route(path, methods=[method], **options)
+        return made
 
     @_shown
-    def get(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def get(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for GET (RFC 9110 §9.3.1). HEAD is not implied."""
         return self._verb("GET", path, options)
 
     @_shown
-    def put(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def put(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for PUT (RFC 9110 §9.3.4)."""
         return self._verb("PUT", path, options)
 
     @_shown
-    def post(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def post(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for POST (RFC 9110 §9.3.3)."""
         return self._verb("POST", path, options)
 
     @_shown
-    def delete(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def delete(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for DELETE (RFC 9110 §9.3.5)."""
         return self._verb("DELETE", path, options)
 
     @_shown
-    def options(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def options(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for OPTIONS (RFC 9110 §9.3.7)."""
         return self._verb("OPTIONS", path, options)
 
     @_shown
-    def head(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def head(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for HEAD (RFC 9110 §9.3.2); its body is not sent."""
         return self._verb("HEAD", path, options)
 
     @_shown
-    def patch(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def patch(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for PATCH (RFC 5789)."""
         return self._verb("PATCH", path, options)
 
     @_shown
-    def trace(self, path: str, **options: Unpack[OperationArguments]) -> Decorator[Any]:
+    def trace(self, path: str, **options: Unpack[OperationArguments]) -> Decorator:
         """A path operation for TRACE (RFC 9110 §9.3.8)."""
         return self._verb("TRACE", path, options)
 

@@ -1,8 +1,8 @@
 """From an exchange to its handler: match, call, answer what was raised.
 
-An `Assembly` is what an application or router froze into: immutable, made again when something changed. This is where a request spends
-its one framework frame between the server and the handler. Read `tercel.compile.match` for the table and `tercel.serve.failures` for
-exceptions.
+An `Assembly` is what an application or router froze into: immutable, made again when something changed. This is where a request
+spends its one framework frame between the server and the handler. Read `tercel.compile.match` for the table and
+`tercel.serve.failures` for exceptions.
 """
 
 from __future__ import annotations

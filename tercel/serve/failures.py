@@ -1,7 +1,7 @@
 """What an exception becomes: the handler by status code or class, the response of a server error, and what is raised on.
 
-The rules are Starlette's (`ExceptionMiddleware` around the router, again around each route, `ServerErrorMiddleware` outside of all),
-without those classes in between. Read `tercel.serve.dispatch` for who calls this.
+The rules are Starlette's (`ExceptionMiddleware` around the router, again around each route, `ServerErrorMiddleware` outside of
+all), without those classes in between. Read `tercel.serve.dispatch` for who calls this.
 """
 
 from __future__ import annotations

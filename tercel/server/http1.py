@@ -309,7 +309,7 @@ class HttpConnection(asyncio.Protocol):
             raise Rejected(431, "the request head is too large")
         parser = self._parser
         if parser is None:
-            # Without callbacks: it checks the syntax and interprets Connection, nothing else.
+            # Without callbacks: it checks the syntax, nothing else.
             parser = self._parser = httptools.HttpRequestParser(_NO_CALLBACKS)
         try:
             parser.feed_data(piece)
@@ -339,7 +339,7 @@ class HttpConnection(asyncio.Protocol):
             raise Rejected(431, "too many header fields")
         headers = [((parts := line.split(b":", 1))[0].lower(), parts[1].strip()) for line in lines[1:-2]]
         special = [field for field in headers if field[0] in SPECIAL_FIELDS]
-        if len(special) == 1 and special[0][0] == b"host" and special[0][1] in known_hosts:
+        if len(special) == 1 and special[0][0] == b"host" and special[0][1] in known_hosts and version == "1.1":
             framing = PLAIN_FRAMING
         else:
             framing = read_framing(special, version)
@@ -359,7 +359,7 @@ class HttpConnection(asyncio.Protocol):
             path = self.root_path + path
             raw_path = self.root_path.encode() + raw_path
         server = self.server
-        self._client_closes = not self._parser.should_keep_alive()  # type: ignore[union-attr]
+        self._client_closes = not framing.keep_alive
         keep_alive = not (self._client_closes or server.draining.begun)
         if framing is PLAIN_FRAMING:
             body = None

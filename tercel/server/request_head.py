@@ -100,19 +100,30 @@ class RequestFraming(NamedTuple):
         expects_continue: the client waits for `100 Continue`.
         upgrade: the value of the Upgrade field.
         forwarded: the request has forwarding fields of a proxy.
+        keep_alive: the client wants to use the connection again.
     """
 
     length_bytes: int
     expects_continue: bool
     upgrade: bytes
     forwarded: bool
+    keep_alive: bool
 
 
-PLAIN_FRAMING: Final = RequestFraming(0, False, b"", False)
-"""Of a request whose only field that means something here is a Host seen before."""
+PLAIN_FRAMING: Final = RequestFraming(0, False, b"", False, True)
+"""Of an HTTP/1.1 request whose only field that means something here is a Host seen before."""
 
 SPECIAL_FIELDS: Final = frozenset(
-    (b"host", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"x-forwarded-for", b"x-forwarded-proto")
+    (
+        b"host",
+        b"connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"expect",
+        b"upgrade",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+    )
 )
 
 # Hosts found valid before. A server sees few; bounded for those who send many.
@@ -130,6 +141,8 @@ def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFra
     length_bytes = 0
     expects_continue = False
     forwarded = False
+    keep_alive = version == "1.1"
+    closed = False
     upgrade = b""
     for name, value in special:
         if name == b"host":
@@ -142,6 +155,14 @@ def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFra
                 if len(known_hosts) < _KNOWN_HOSTS_MAX:
                     known_hosts.add(value)
             host = value
+        elif name == b"connection":
+            # RFC 9112 §9.3: 1.1 persists unless told to close, 1.0 only when told to keep.
+            options = [option.strip() for option in value.lower().split(b",")]
+            if b"close" in options:
+                keep_alive = False
+                closed = True
+            elif b"keep-alive" in options and not closed:
+                keep_alive = True
         elif name == b"content-length":
             # llhttp has refused signs, lists, duplicates and a Transfer-Encoding beside it.
             length_bytes = int(value)
@@ -165,7 +186,7 @@ def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFra
             forwarded = True
     if host is None and version == "1.1":
         raise Rejected(400, "the Host field is missing")
-    return RequestFraming(length_bytes, expects_continue and length_bytes != 0, upgrade, forwarded)
+    return RequestFraming(length_bytes, expects_continue and length_bytes != 0, upgrade, forwarded, keep_alive)
 
 
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [\x21-\x7e]+ HTTP/([0-9])\.([0-9])")
