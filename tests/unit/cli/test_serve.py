@@ -282,3 +282,20 @@ def test_dev_turns_debugging_on(tmp_path: Path) -> None:
     for arguments, expected in (([], "debug=True"), (["--no-debug"], "debug=False")):
         with tercel(tmp_path, "dev", "--no-reload", "--port", "0", *arguments) as running:
             assert get(running.url()) == [expected]
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("run", "--workers", "2"), ("dev", "--no-reload")])
+def test_an_application_written_for_fastapi_is_served_as_tercel_s(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    text = """
+    from fastapi import FastAPI
+    from fastapi.responses import PlainTextResponse
+
+    app = FastAPI()
+
+    @app.get("/", response_class=PlainTextResponse)
+    def home():
+        return FastAPI.__module__
+    """
+    write(tmp_path, "main", text)
+    with tercel(tmp_path, *arguments, "--dropin", "--port", "0") as running:
+        assert get(running.url())[0].startswith("tercel")
