@@ -27,6 +27,7 @@ from tercel.server.request_head import (
     RequestFraming,
     explain_syntax_error,
     known_hosts,
+    may_become_request_line,
     parse_target,
     read_framing,
 )
@@ -81,6 +82,7 @@ class HttpConnection(asyncio.Protocol):
         "_stall_left_bytes",
         "_stall_since_s",
         "_state",
+        "_syntax_error",
         "_trusted",
         "_upgrade",
         "client",
@@ -125,6 +127,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser: httptools.HttpRequestParser | None = None
         self._head: bytearray | None = None
         self._upgrade = False
+        self._syntax_error: str | None = None
         self._ahead: bytearray | None = None
         self._left_bytes = 0
         self._discarded_bytes = 0
@@ -307,6 +310,9 @@ class HttpConnection(asyncio.Protocol):
             if b"\r\n" not in head[: self._config.max_target_bytes + 64]:
                 raise Rejected(414, "the request target is too long")
             raise Rejected(431, "the request head is too large")
+        if self._syntax_error is not None:
+            self._refuse_syntax(head)
+            return
         parser = self._parser
         if parser is None:
             # Without callbacks: it checks the syntax, nothing else.
@@ -316,7 +322,15 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._upgrade = True
         except httptools.HttpParserError as error:
-            raise explain_syntax_error(bytes(head), str(error)) from None
+            self._syntax_error = str(error)
+            self._refuse_syntax(head)
+
+    def _refuse_syntax(self, head: bytes | bytearray) -> None:
+        # While the request line is incomplete the right answer is not known: 501 for a method nobody knows needs all of it. So the
+        # answer is the same however the bytes are cut; what is no request line at all is not waited for.
+        if b"\n" in head or not may_become_request_line(bytes(head)):
+            assert self._syntax_error is not None
+            raise explain_syntax_error(bytes(head), self._syntax_error)
 
     def _open_exchange(self, head: bytes) -> None:
         # llhttp has accepted the head, so its lines are what they look like: fields without folding, controls or bare line ends.
@@ -332,6 +346,9 @@ class HttpConnection(asyncio.Protocol):
             version = "1.0"
         else:
             raise explain_syntax_error(head, "version")
+        if method_bytes == b"CONNECT":
+            # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
+            raise Rejected(501, "CONNECT is not implemented")
         config = self._config
         if len(target) > config.max_target_bytes:
             raise Rejected(414, "the request target is too long")
@@ -352,9 +369,6 @@ class HttpConnection(asyncio.Protocol):
             if authority is not None:
                 # RFC 9112 §3.2.2: the authority of the target replaces whatever Host says.
                 headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
-        if method == "CONNECT":
-            # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
-            raise Rejected(501, "CONNECT is not implemented")
         if self.root_path:
             path = self.root_path + path
             raw_path = self.root_path.encode() + raw_path

@@ -17,6 +17,7 @@ __all__ = [
     "Target",
     "explain_syntax_error",
     "known_hosts",
+    "may_become_request_line",
     "parse_target",
     "read_framing",
 ]
@@ -191,6 +192,15 @@ def read_framing(special: list[tuple[bytes, bytes]], version: str) -> RequestFra
 
 _REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [\x21-\x7e]+ HTTP/([0-9])\.([0-9])")
 _KNOWN_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"))
+
+
+# What may still become a request line.
+_LINE_PREFIX: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [\x21-\x7e]*(?: H?T?T?P?/?[0-9]?\.?[0-9]?\r?)?)?")
+
+
+def may_become_request_line(line: bytes) -> bool:
+    """True for the beginning of something with the form of a request line, whatever its method and version are."""
+    return _LINE_PREFIX.fullmatch(line) is not None
 
 
 def explain_syntax_error(head: bytes, message: str) -> Rejected:
