@@ -40,6 +40,9 @@ golden: ## rewrite the golden sources in tests/generated; review the diff like c
 docs: ## run every example in docs/ and README.md
 	@$(call each,$(firstword $(PYTHONS)),$$py $(PYTEST) tests/docs $(ARGS))
 
+conformance: ## FastAPI's own test suite on Tercel (PYTHON=3.11, ENGINE=interpreted, ARGS="tests/test_sse.py")
+	@python3 -m tools.conformance $(ARGS)
+
 bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=3 SECONDS=3)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))

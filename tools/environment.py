@@ -43,8 +43,10 @@ def run(command: list[str]) -> None:
     Raises:
         Problem: the command does not exist or does not exit with 0.
     """
+    # The certificates that the machine trusts, as pip does; uv's own list lacks those of a company's or a sandbox's proxy.
+    environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
     try:
-        subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+        subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     except FileNotFoundError:
         raise Problem(f"{command[0]}: not found") from None
     except subprocess.CalledProcessError as error:
@@ -194,8 +196,6 @@ def main() -> int:
     one.add_argument("python", nargs="?", help="version, command or path (default: $PYTHON, else 3.13, else the running one)")
     commands.add_parser("lock", help="rewrite requirements/*.txt").add_argument("--upgrade", action="store_true")
     arguments = parser.parse_args()
-    # The certificates that the machine trusts, as pip does; uv's own list lacks those of a company's or a sandbox's proxy.
-    os.environ.setdefault("UV_SYSTEM_CERTS", "true")
     try:
         if arguments.command == "lock":
             lock(arguments.upgrade)
