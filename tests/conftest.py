@@ -492,6 +492,7 @@ class DirectClient(Client):
     ) -> BaseException:
         import httpx
 
+        options["headers"] = {**dict(options.get("headers") or {}), "connection": "close"}
         with contextlib.suppress(httpx.RemoteProtocolError), self.http.stream(method, url, **options) as response:
             assert response.status_code in (answers if isinstance(answers, tuple) else (answers,)), (
                 f"answered {response.status_code}"
