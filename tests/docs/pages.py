@@ -64,13 +64,26 @@ class Program:
     def tests(self) -> list[Block]:
         return [block for block in self.blocks if "test" in block.info]
 
+    @property
+    def has_test_functions(self) -> bool:
+        """Whether a check is written as functions for pytest to call."""
+        return any(re.search(r"^def test_", block.text, re.MULTILINE) for block in self.tests)
+
+    @property
+    def source(self) -> str:
+        """The code alone, each line where it is on the page."""
+        lines: list[str] = []
+        for block in self.blocks:
+            lines += ["\n"] * (block.line - len(lines)) + block.text.splitlines(keepends=True)
+        return "".join(lines)
+
     def run(self) -> None:
         """Runs the blocks in order as one module; tracebacks and `inspect.getsource` show lines of the page."""
         name = re.sub(r"\W", "_", self.where)
         module = ModuleType(name)
         sys.modules[name] = module  # where pydantic looks names up that an annotation only mentions
         file = str(self.blocks[0].page.relative_to(ROOT))
-        linecache.cache[file] = (0, None, self._lines(), file)
+        linecache.cache[file] = (0, None, self.source.splitlines(keepends=True), file)
         try:
             for block in self.blocks:
                 code = compile("\n" * block.line + block.text, file, "exec", dont_inherit=True)
@@ -78,18 +91,12 @@ class Program:
         finally:
             del sys.modules[name], linecache.cache[file]
 
-    def _lines(self) -> list[str]:
-        """The code alone, each line where it is on the page."""
-        lines: list[str] = []
-        for block in self.blocks:
-            lines += ["\n"] * (block.line - len(lines)) + block.text.splitlines(keepends=True)
-        return lines
-
 
 @dataclass(frozen=True)
 class Command:
     """One command of a console block with the output that the page shows."""
 
+    page: Path
     where: str
     command: str
     output: str
@@ -144,5 +151,5 @@ def commands_of(page: Path) -> list[Command]:
         if block.info == ("console", "run"):
             for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
                 command, _, output = part.partition("\n")
-                commands.append(Command(block.where, command, output))
+                commands.append(Command(page, block.where, command, output))
     return commands

@@ -1,4 +1,4 @@
-"""The commands in ```console run blocks print what the page shows."""
+"""The commands in ```console run blocks print what the page shows; `TERCEL_DOCS=write` copies what they print into the pages."""
 
 from __future__ import annotations
 
@@ -27,5 +27,11 @@ def test_a_command_prints_what_the_page_shows(command: Command) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tercel", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
-    shown = done.stdout if done.returncode == 0 else done.stderr
-    assert _without_blanks(shown) == _without_blanks(command.output)
+    printed = _without_blanks(done.stdout if done.returncode == 0 else done.stderr)
+    if os.environ.get("TERCEL_DOCS") == "write" and printed != _without_blanks(command.output):
+        text = command.page.read_text()
+        head = f"$ {command.command}\n"
+        assert text.count(head + command.output) == 1
+        command.page.write_text(text.replace(head + command.output, head + "\n".join(printed) + "\n"))
+        return
+    assert printed == _without_blanks(command.output), "run `TERCEL_DOCS=write python -m pytest tests/docs`, look at the difference"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.docs.pages import PAGES, Program, programs_of
+from tests.docs.pages import PAGES, ROOT, Program, programs_of
 
 PROGRAMS = [pytest.param(program, id=program.where) for page in PAGES for program in programs_of(page)]
 
@@ -15,8 +20,23 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(program: Program) -> None:
-    program.run()
+def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(program: Program, tmp_path: Path) -> None:
+    if not program.has_test_functions:
+        program.run()
+        return
+    file = tmp_path / "test_program.py"
+    file.write_text(program.source)
+    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "-W", "ignore:Using .httpx. with", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, str(file)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
