@@ -7,6 +7,7 @@ from slots, never from user text.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, assert_never
 
 from starlette.responses import Response
@@ -29,6 +30,7 @@ from tercel.plan import (
     Render,
     Repeat,
     Resolve,
+    Step,
     Take,
     TakeBody,
 )
@@ -49,6 +51,7 @@ _LOCALS = (
     "result",
     "response",
     "data",
+    "hop",
 )
 
 
@@ -68,6 +71,13 @@ class _Emitter:
             isinstance(step, Resolve) and step.until == "function" and "enter" in step.callee.style for step in plan.steps
         )
         self.scoped = plan.yields or self.form
+        self.hops = 0
+        self.in_hop = False
+        # The result of a synchronous endpoint is validated in the thread that made it.
+        self.dumps_in_hop = any(
+            isinstance(step, Render) and step.renderer.is_json and step.renderer.in_thread and step.renderer.field is not None
+            for step in plan.steps
+        )
 
     def use(self, function: Any) -> str:
         return self.unit.bind(function, function.__name__)
@@ -83,32 +93,61 @@ class _Emitter:
             strict = "" if self.plan.kind == "http" else ", strict=False"
             unit.line(f"async with {self.use(RequestScope)}(ex{strict}) as scope:")
             unit.indent += 1
-        for step in self.plan.steps:
-            match step:
-                case ReadBody():
-                    self.read_body(step)
-                case Take():
-                    self.take(step)
-                case TakeBody():
-                    self.take_body(step)
-                case Inject():
-                    self.inject(step)
-                case Mark():
-                    unit.line(f"mark_{step.of} = len(errors)")
-                case Resolve():
-                    self.resolve(step)
-                case Repeat():
-                    unit.line(f"if {step.of} is {self.failed}:")
-                    unit.line(f"    errors.extend(errors[mark_{step.of}:end_{step.of}])")
-                case Check():
-                    self.check(step)
-                case Invoke():
-                    self.invoke(step)
-                case Render():
-                    self.render(step)
-                case _:
-                    assert_never(step)
+        for run in runs(self.plan.steps):
+            if len(run) > 1 or (self.dumps_in_hop and isinstance(run[0], Invoke)):
+                self.hop(run)
+            else:
+                self.step(run[0])
         return unit
+
+    def step(self, step: Step) -> None:
+        match step:
+            case ReadBody():
+                self.read_body(step)
+            case Take():
+                self.take(step)
+            case TakeBody():
+                self.take_body(step)
+            case Inject():
+                self.inject(step)
+            case Mark():
+                self.unit.line(f"mark_{step.of} = len(errors)")
+            case Resolve():
+                self.resolve(step)
+            case Repeat():
+                self.unit.line(f"if {step.of} is {self.failed}:")
+                self.unit.line(f"    errors.extend(errors[mark_{step.of}:end_{step.of}])")
+            case Check():
+                self.check(step)
+            case Invoke():
+                self.invoke(step)
+            case Render():
+                self.render(step)
+            case _:
+                assert_never(step)
+
+    def hop(self, run: Sequence[Step]) -> None:
+        """Synchronous calls that follow one another, with what lies between them, in one worker thread."""
+        unit = self.unit
+        for step in run:
+            if isinstance(step, Take):
+                self.source(step.place, step.taker.quick is not None)
+        self.hops += 1
+        name = "hop" if self.hops == 1 else f"hop_{self.hops}"
+        unit.line(f"def {name}():")
+        unit.indent += 1
+        self.in_hop = True
+        for step in run:
+            self.step(step)
+        if self.dumps_in_hop and isinstance(run[-1], Invoke):
+            self.dump(run[-1].slot)
+        self.in_hop = False
+        slots = ", ".join(step.slot for step in run if isinstance(step, Take | Inject | Resolve | Invoke))
+        if self.dumps_in_hop and isinstance(run[-1], Invoke):
+            slots += ", data"
+        unit.line(f"return {slots}")
+        unit.indent -= 1
+        unit.line(f"{slots} = await {self.use(support.in_thread)}({name})")
 
     @property
     def failed(self) -> str:
@@ -198,6 +237,8 @@ class _Emitter:
                 return f"{fn}({arguments})"
             case "await":
                 return f"await {fn}({arguments})"
+            case "thread" if self.in_hop:
+                return f"{self.use(support.apart)}({', '.join(filter(None, (fn, arguments)))})"
             case "thread":
                 return f"await {self.use(support.in_thread)}({', '.join(filter(None, (fn, arguments)))})"
             case "enter":
@@ -244,6 +285,12 @@ class _Emitter:
         assign = "" if self.plan.kind == "websocket" else f"{step.slot} = "
         self.unit.line(f"{assign}{self.call(step.callee)}", step.origin)
 
+    def dump(self, value: str) -> None:
+        renderer = next(step.renderer for step in self.plan.steps if isinstance(step, Render))
+        dump = self.unit.bind(support.body_maker(renderer, self.plan), "dump_result")
+        response = self.unit.bind(Response, "Response")
+        self.unit.line(f"data = None if isinstance({value}, {response}) else {dump}({value}, ex)")
+
     # -- the response ------------------------------------------------------------------------------------------------------------
 
     def leave_function(self) -> None:
@@ -279,14 +326,9 @@ class _Emitter:
         unit.indent += 1
         if renderer.field is None:
             unit.line(f"data = {self.use(json_bytes)}({step.value})")
-        else:
+        elif not self.dumps_in_hop:
             dump = unit.bind(support.body_maker(renderer, self.plan), "dump_result")
-            hop = (
-                f"await {self.use(support.in_thread)}({dump}, {step.value}, ex)"
-                if renderer.in_thread
-                else f"{dump}({step.value}, ex)"
-            )
-            unit.line(f"data = {hop}")
+            unit.line(f"data = {dump}({step.value}, ex)")
         self.leave_function()
         if step.response is None and step.background is None and renderer.has_body:
             unit.line(f"await ex.respond({unit.bind(renderer.head, 'HEAD')}, data)")
@@ -294,6 +336,26 @@ class _Emitter:
             name = unit.bind(renderer, "RENDERER")
             unit.line(f"await {self.use(support.send_json)}(ex, {name}, data, {injected}, {background})")
         unit.indent -= 1
+
+
+def _in_thread(step: Step) -> bool:
+    """Whether a step calls something of the user's in a worker thread and nothing else."""
+    return isinstance(step, Resolve | Invoke) and step.callee.style == "thread" and step.callee.limit is None
+
+
+def runs(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    """The steps in order, those that may share one hop to a worker thread together, every other by itself."""
+    index = 0
+    while index < len(steps):
+        end = index + 1
+        if _in_thread(steps[index]):
+            ahead = end
+            while ahead < len(steps) and (_in_thread(steps[ahead]) or isinstance(steps[ahead], Take | Inject | Check)):
+                ahead += 1
+                if _in_thread(steps[ahead - 1]):
+                    end = ahead
+        yield steps[index:end]
+        index = end
 
 
 def identifier_free(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,7 @@ from tercel.plan import FAILED, Plan
 
 __all__ = [
     "RawHeaders",
+    "apart",
     "check",
     "close_form",
     "general_source",
@@ -53,6 +55,11 @@ Undefined = PydanticUndefined
 _NOTHING: dict[str, str] = {}
 
 in_thread = run_in_threadpool
+
+
+def apart(fn: Callable[..., Any], **arguments: Any) -> Any:
+    """Calls one of several functions that share a worker thread, each in a context of its own, as in threads of their own."""
+    return copy_context().run(fn, **arguments)
 
 
 # -- sources of parameters ------------------------------------------------------------------------------------------------------

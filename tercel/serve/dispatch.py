@@ -14,7 +14,7 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from tercel.compile.match import MISS, Hit, RouteTable
+from tercel.compile.match import MISS, Hit, Miss, Partial, RouteTable
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange
 from tercel.serve.failures import Handlers, answer_exception, find_in_scope, handle_by
@@ -100,27 +100,27 @@ class Assembly:
     async def answer(self, ex: Exchange) -> None:
         """Answers an exchange whole, including what its handler raises."""
         ex.view = None
+        path = ex.path if not ex.root_path else get_route_path({"path": ex.path, "root_path": ex.root_path})
         try:
-            await self.route(ex, ex.path if not ex.root_path else get_route_path({"path": ex.path, "root_path": ex.root_path}))
+            found = self.table.match_http(ex.method, path, lambda: self.scope_of(ex))
+            if type(found) is Hit and found.child_scope is None:
+                served: Served = found.entry.payload
+                ex.entry = served
+                ex.path_params = found.params or {}
+                await served.handler(ex)
+            else:
+                await self.answer_unusual(ex, found)
         except Exception as exc:
             await answer_exception(self.handlers, ex, exc)
 
-    async def route(self, ex: Exchange, path: str) -> None:
-        """Calls the handler of the route that matches."""
-        found = self.table.match_http(ex.method, path, lambda: self.scope_of(ex))
-        if type(found) is Hit:
-            served: Served = found.entry.payload
-            ex.entry = served
-            ex.path_params = found.params or {}
-            if found.child_scope is not None:
-                update_scope(self.scope_of(ex), found.child_scope)
-            await served.handler(ex)
-        elif found is MISS:
+    async def answer_unusual(self, ex: Exchange, found: Hit | Partial | Miss) -> None:
+        """Serves what was found by asking, refuses what only the method keeps from matching, and everything else is missing."""
+        if found is MISS:
             ex.entry = self.nowhere
             ex.path_params = {}
             await self.missed(ex)
         else:
-            served = found.entry.payload
+            served: Served = found.entry.payload
             ex.entry = served
             ex.path_params = found.params or {}
             if found.child_scope is not None:
