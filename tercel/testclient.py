@@ -1,6 +1,6 @@
-"""The synchronous test client."""
+"""`TestClient`, the synchronous test client, under FastAPI's name for its module. See `tercel.testing` for the asynchronous one."""
 
-from starlette.testclient import TestClient as TestClient
+from tercel.testing.library import TestClient as TestClient
 
 __all__ = [
     "TestClient",

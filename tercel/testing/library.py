@@ -26,7 +26,7 @@ else:
     )
 
 with warnings.catch_warnings():
-    # Starlette recommends httpx2. Tercel's own extra installs httpx, and both work: nothing that the author of a test has to act on.
-    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`", category=UserWarning)
-    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`", category=DeprecationWarning)
+    # Starlette recommends httpx2. Tercel's own extra installs httpx, and both work: nothing that the author of a test has to act
+    # on.
+    warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
     from starlette.testclient import TestClient as TestClient

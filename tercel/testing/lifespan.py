@@ -41,7 +41,11 @@ class LifespanRun:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self._state}
         self._running = RunningApplication(self._app, scope, self._receive, self._send, "the lifespan")
         self._inbox.put_nowait({"type": "lifespan.startup"})
-        outcome = await self._outcome("startup")
+        try:
+            outcome = await self._outcome("startup")
+        except asyncio.CancelledError:
+            self._running.task.cancel()
+            raise
         if outcome is None:
             # An application that raises before it asks what happens is one without lifespan; later it is an error of its own.
             if self._asked:

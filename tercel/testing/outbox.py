@@ -14,7 +14,8 @@ __all__ = ["Outbox"]
 T = TypeVar("T")
 
 _LIMIT_BYTES = 64 * 1024
-"""Where putting begins to wait: asyncio's own high-water mark for a socket, so that an application runs as far ahead as in earnest."""
+"""Where putting begins to wait: asyncio's own high-water mark for a socket, so that an application runs as far ahead as in
+earnest."""
 
 
 class Outbox(Generic[T]):

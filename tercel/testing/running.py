@@ -1,20 +1,26 @@
 """One call of an application in a task of its own, which ends in time or is named in an error.
 
-A test must not leave tasks behind: they would go on inside the next test. So whoever starts an application waits for its end within a
-deadline; past it the task is cancelled and the error says where it was waiting. Knows tasks and exceptions, no protocol. Read
+A test must not leave tasks behind: they would go on inside the next test. So whoever starts an application waits for its end within
+a deadline; past it the task is cancelled and the error says where it was waiting. Knows tasks and exceptions, no protocol. Read
 `tercel.testing.transport` next for HTTP, `tercel.testing.websocket` for WebSockets.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from types import FrameType
 from typing import Any
 
+import anyio
+import starlette
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
+
+import tercel
 
 __all__ = ["ASGIApp", "ApplicationStillRunning", "ClientLeft", "Message", "RunningApplication", "Scope"]
 
@@ -25,7 +31,8 @@ ASGIApp = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message],
 _CANCEL_S = 1.0
 """How long a cancelled task may take to end: `finally` blocks, not work."""
 
-_FRAMEWORK_FOLDERS = tuple(f"{os.sep}{name}{os.sep}" for name in ("asyncio", "anyio", "starlette", "tercel"))
+_NOT_OF_USER = tuple(os.path.dirname(module.__file__ or "") + os.sep for module in (anyio, asyncio, starlette, tercel))
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 class ApplicationStillRunning(AssertionError):
@@ -63,6 +70,7 @@ class RunningApplication:
             await app(scope, receive, send)
 
         self.task = asyncio.get_running_loop().create_task(run(), name=f"application: {what}")
+        self.task.add_done_callback(_retrieve)
 
     @property
     def ended(self) -> bool:
@@ -104,6 +112,12 @@ class RunningApplication:
         raise ApplicationStillRunning(f"The application still runs {deadline_s:g} s after {self.what} was over{where}.{stubborn}")
 
 
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Tells asyncio that somebody looks at what the task raised."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _is_disconnect(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_disconnect(part) for part in error.exceptions)
@@ -113,10 +127,21 @@ def _is_disconnect(error: BaseException) -> bool:
 def _frames(awaited: Any) -> Iterator[FrameType]:
     """The frames of a suspended coroutine, outermost first, as far as Python shows them."""
     while awaited is not None:
-        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None) or getattr(awaited, "gi_frame", None)
-        if frame is not None:
-            yield frame
-        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        for prefix in ("cr", "ag", "gi"):
+            frame = getattr(awaited, f"{prefix}_frame", None)
+            if frame is not None:
+                yield frame
+                awaited = getattr(awaited, "gi_yieldfrom" if prefix == "gi" else f"{prefix}_await")
+                break
+        else:  # one step of an asynchronous generator does not say which generator it is a step of
+            awaited = next(filter(inspect.isasyncgen, gc.get_referents(awaited)), None)
+
+
+def _is_of_user(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    if file.startswith(_NOT_OF_USER):
+        return False
+    return not file.startswith(_STANDARD_LIBRARY) or "site-packages" in file
 
 
 def _waiting_at(task: asyncio.Task[Any]) -> str:
@@ -124,6 +149,5 @@ def _waiting_at(task: asyncio.Task[Any]) -> str:
     frames = list(_frames(task.get_coro()))
     if not frames:
         return ""
-    of_user = [frame for frame in frames if not any(folder in frame.f_code.co_filename for folder in _FRAMEWORK_FOLDERS)]
-    frame = (of_user or frames)[-1]
+    frame = ([frame for frame in frames if _is_of_user(frame)] or frames)[-1]
     return f", waiting in {frame.f_code.co_name}() at {frame.f_code.co_filename}:{frame.f_lineno}"
