@@ -1,31 +1,90 @@
-"""FastAPI's `routing`, with the semi-private names that packages in the field use."""
+# ruff: noqa: F401 - names, for others to import
+"""FastAPI's `routing`."""
 
+from starlette._exception_handler import wrap_app_handling_exceptions as wrap_app_handling_exceptions
+from starlette._utils import get_route_path as get_route_path
+from starlette._utils import is_async_callable as is_async_callable
+from starlette.concurrency import iterate_in_threadpool as iterate_in_threadpool
+from starlette.concurrency import run_in_threadpool as run_in_threadpool
+from starlette.datastructures import URL as URL
+from starlette.datastructures import URLPath as URLPath
+from starlette.exceptions import HTTPException as HTTPException
+from starlette.middleware import Middleware as Middleware
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY as MAX_BODY_SIZE_SCOPE_KEY
+from starlette.requests import Request as Request
+from starlette.responses import JSONResponse as JSONResponse
+from starlette.responses import PlainTextResponse as PlainTextResponse
+from starlette.responses import RedirectResponse as RedirectResponse
+from starlette.responses import Response as Response
+from starlette.responses import StreamingResponse as StreamingResponse
+from starlette.routing import BaseRoute as BaseRoute
+from starlette.routing import Match as Match
+from starlette.routing import Mount as Mount
+from starlette.routing import NoMatchFound as NoMatchFound
+from starlette.routing import compile_path as compile_path
+from starlette.routing import get_name as get_name
+from starlette.staticfiles import StaticFiles as StaticFiles
+from starlette.types import AppType as AppType
+from starlette.types import Lifespan as Lifespan
+from starlette.websockets import WebSocket as WebSocket
+
+from tercel.analyse.annotations import lenient_issubclass as lenient_issubclass
+from tercel.analyse.dependant import Dependant as Dependant
+from tercel.analyse.fields import ModelField as ModelField
+from tercel.analyse.fields import Undefined as Undefined
+from tercel.analyse.fields import create_model_field as create_model_field
+from tercel.analyse.forms import flat_body_params as _get_flat_body_params
+from tercel.analyse.forms import should_embed as _should_embed_body_fields
+from tercel.analyse.planner import endpoint_context as _extract_endpoint_context
+from tercel.analyse.signature import get_dependant as get_dependant
+from tercel.analyse.signature import get_parameterless_sub_dependant as get_parameterless_sub_dependant
+from tercel.analyse.signature import get_stream_item_type as get_stream_item_type
+from tercel.analyse.signature import get_typed_return_annotation as get_typed_return_annotation
+from tercel.compat.counterparts import get_body_field as _get_body_field
+from tercel.compat.counterparts import get_value_or_default as get_value_or_default
+from tercel.compat.counterparts import is_async_gen_callable as _is_async_gen_callable
+from tercel.compat.counterparts import is_coroutine_callable as _is_coroutine_callable
+from tercel.compat.counterparts import is_gen_callable as _is_gen_callable
+from tercel.compat.counterparts import iter_included_route_candidates as _iter_included_route_candidates
+from tercel.compat.counterparts import restore_fastapi_scope_key as _restore_fastapi_scope_key
+from tercel.datastructures import Default as Default
+from tercel.datastructures import DefaultPlaceholder as DefaultPlaceholder
+from tercel.encoders import jsonable_encoder as jsonable_encoder
+from tercel.exceptions import EndpointContext as EndpointContext
+from tercel.exceptions import FastAPIError as FastAPIError
+from tercel.exceptions import RequestValidationError as RequestValidationError
+from tercel.exceptions import ResponseValidationError as ResponseValidationError
+from tercel.exceptions import WebSocketRequestValidationError as WebSocketRequestValidationError
+from tercel.http.limits import FormLimits as _FormLimits
+from tercel.http.limits import body_limit_error as get_body_limit_error
+from tercel.http.limits import nearest_limit as get_body_size_limit
+from tercel.http.limits import validate_max_body_size as validate_max_body_size
+from tercel.http.limits import with_body_limit as wrap_app_with_body_limit
+from tercel.http.sse import _PING_INTERVAL as _PING_INTERVAL
 from tercel.routing import APIRoute as APIRoute
 from tercel.routing import APIRouter as APIRouter
 from tercel.routing import APIWebSocketRoute as APIWebSocketRoute
-from tercel.routing import Match as Match
-from tercel.routing import Mount as Mount
 from tercel.routing import RouteContext as RouteContext
-from tercel.routing import compile_path as compile_path
 from tercel.routing import iter_route_contexts as iter_route_contexts
 from tercel.routing import request_response as request_response
 from tercel.routing import websocket_session as websocket_session
 from tercel.routing.include import EffectiveRoute as _EffectiveRouteContext
 from tercel.routing.include import IncludeContext as _RouterIncludeContext
 from tercel.routing.include import IncludedRouter as _IncludedRouter
-
-__all__ = [
-    "APIRoute",
-    "APIRouter",
-    "APIWebSocketRoute",
-    "Match",
-    "Mount",
-    "RouteContext",
-    "_EffectiveRouteContext",
-    "_IncludedRouter",
-    "_RouterIncludeContext",
-    "compile_path",
-    "iter_route_contexts",
-    "request_response",
-    "websocket_session",
-]
+from tercel.routing.lifespan import DefaultLifespan as _DefaultLifespan
+from tercel.routing.lifespan import merged_lifespan as _merge_lifespan_context
+from tercel.routing.patched import SolvedDependency as SolvedDependency
+from tercel.routing.patched import get_request_handler as get_request_handler
+from tercel.routing.patched import get_websocket_app as get_websocket_app
+from tercel.routing.patched import run_endpoint_function as run_endpoint_function
+from tercel.routing.patched import serialize_response as serialize_response
+from tercel.routing.patched import solve_dependencies as solve_dependencies
+from tercel.routing.route import effective_route_context as _effective_route_context_var
+from tercel.sse import KEEPALIVE_COMMENT as KEEPALIVE_COMMENT
+from tercel.sse import EventSourceResponse as EventSourceResponse
+from tercel.sse import ServerSentEvent as ServerSentEvent
+from tercel.sse import format_sse_event as format_sse_event
+from tercel.types import DecoratedCallable as DecoratedCallable
+from tercel.types import IncEx as IncEx
+from tercel.utils import generate_unique_id as generate_unique_id
+from tercel.utils import is_body_allowed_for_status_code as is_body_allowed_for_status_code

@@ -1,6 +1,34 @@
-"""FastAPI's `_compat`: annotation predicates and fields."""
+"""FastAPI's `_compat`."""
 
-from tercel.analyse.annotations import *  # noqa: F403
-from tercel.analyse.fields import *  # noqa: F403
-from tercel.compat.fastapi._compat import shared as shared
-from tercel.compat.fastapi._compat import v2 as v2
+from tercel.analyse.annotations import PYDANTIC_VERSION_MINOR_TUPLE as PYDANTIC_VERSION_MINOR_TUPLE
+from tercel.analyse.annotations import annotation_is_pydantic_v1 as annotation_is_pydantic_v1
+from tercel.analyse.annotations import field_annotation_is_scalar as field_annotation_is_scalar
+from tercel.analyse.annotations import field_annotation_is_scalar_sequence as field_annotation_is_scalar_sequence
+from tercel.analyse.annotations import field_annotation_is_sequence as field_annotation_is_sequence
+from tercel.analyse.annotations import is_bytes_or_nonable_bytes_annotation as is_bytes_or_nonable_bytes_annotation
+from tercel.analyse.annotations import is_bytes_sequence_annotation as is_bytes_sequence_annotation
+from tercel.analyse.annotations import is_pydantic_v1_model_instance as is_pydantic_v1_model_instance
+from tercel.analyse.annotations import (
+    is_uploadfile_or_nonable_uploadfile_annotation as is_uploadfile_or_nonable_uploadfile_annotation,
+)
+from tercel.analyse.annotations import is_uploadfile_sequence_annotation as is_uploadfile_sequence_annotation
+from tercel.analyse.annotations import lenient_issubclass as lenient_issubclass
+from tercel.analyse.annotations import sequence_types as sequence_types
+from tercel.analyse.annotations import value_is_sequence as value_is_sequence
+from tercel.analyse.fields import ModelField as ModelField
+from tercel.analyse.fields import PydanticSchemaGenerationError as PydanticSchemaGenerationError
+from tercel.analyse.fields import RequiredParam as RequiredParam
+from tercel.analyse.fields import Undefined as Undefined
+from tercel.analyse.fields import Url as Url
+from tercel.analyse.fields import copy_field_info as copy_field_info
+from tercel.analyse.fields import create_body_model as create_body_model
+from tercel.analyse.fields import evaluate_forwardref as evaluate_forwardref
+from tercel.analyse.fields import get_cached_model_fields as get_cached_model_fields
+from tercel.analyse.fields import get_definitions as get_definitions
+from tercel.analyse.fields import get_flat_models_from_fields as get_flat_models_from_fields
+from tercel.analyse.fields import get_missing_field_error as get_missing_field_error
+from tercel.analyse.fields import get_model_name_map as get_model_name_map
+from tercel.analyse.fields import get_schema_from_model_field as get_schema_from_model_field
+from tercel.analyse.fields import is_scalar_field as is_scalar_field
+from tercel.analyse.fields import serialize_sequence_value as serialize_sequence_value
+from tercel.analyse.fields import with_info_plain_validator_function as with_info_plain_validator_function

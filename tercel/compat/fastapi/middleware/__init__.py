@@ -1,0 +1,3 @@
+"""FastAPI's `middleware`."""
+
+from tercel.middleware import Middleware as Middleware

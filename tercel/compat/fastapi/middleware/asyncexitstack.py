@@ -1,0 +1,3 @@
+"""FastAPI's `middleware.asyncexitstack`."""
+
+from tercel.compat.counterparts import AsyncExitStackMiddleware as AsyncExitStackMiddleware
