@@ -312,6 +312,16 @@ class FastAPI(Verbs, Starlette):
         check = resolved_check_dir(directory, check_dir)
         self.router.frontend(path, directory=directory, fallback=fallback, check_dir=check)
 
+    def mount(self, path: str, app: ASGIApp, name: str | None = None) -> None:
+        """Serves another ASGI application below a path. Its own lifespan does not run; enter it from this application's."""
+        if isinstance(app, FastAPI) and app.docs_url is None and app.openapi_url is not None:
+            warnings.warn(
+                f"The application mounted at {path!r} has docs_url=None, but its document stays public at {app.openapi_url!r}. "
+                "Pass openapi_url=None as well to serve no document.",
+                stacklevel=2,
+            )
+        self.router.mount(path, app=app, name=name)
+
     def middleware(self, middleware_type: str) -> Callable[[Decorated], Decorated]:
         """Decorator for `async def middleware(request, call_next) -> Response`.
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tercel.compile import support
 from tercel.compile.interpret import Handler
 from tercel.compile.scopes import RequestScope
-from tercel.compile.source import SourceUnit, identifier
+from tercel.compile.source import SourceUnit, comment, identifier
 from tercel.compile.streams import stream_response
 from tercel.http.render import json_bytes
 from tercel.plan import (
@@ -37,22 +37,8 @@ from tercel.plan import (
 
 __all__ = ["compile_plan", "emit"]
 
-_LOCALS = (
-    "ex",
-    "errors",
-    "scope",
-    "body",
-    "early",
-    "headers",
-    "header_map",
-    "query",
-    "cookies",
-    "path",
-    "result",
-    "response",
-    "data",
-    "hop",
-)
+_LOCALS = ("ex", "errors", "scope", "headers", "query", "cookies", "path")
+"""Variables of every handler. The planner gives none of these names to a slot; other variables take the names that slots leave."""
 
 
 class _Emitter:
@@ -63,6 +49,11 @@ class _Emitter:
         self.unit = SourceUnit(f"handle_{identifier(plan.title).lower()}", plan.title)
         self.unit.reserve(*_LOCALS)
         self.unit.reserve(*(slot for slot in (getattr(step, "slot", None) for step in plan.steps) if slot))
+        self.early_name, self.header_map, self.response, self.data = map(
+            self.unit.local, ("early", "header_map", "response", "data")
+        )
+        self.marks: dict[str, str] = {}
+        self.ends: dict[str, str] = {}
         self.sources: set[str] = set()
         self.has_errors = any(isinstance(step, Take | TakeBody) for step in plan.steps)
         self.early = False
@@ -71,7 +62,6 @@ class _Emitter:
             isinstance(step, Resolve) and step.until == "function" and "enter" in step.callee.style for step in plan.steps
         )
         self.scoped = plan.yields or self.form
-        self.hops = 0
         self.in_hop = False
         # The result of a synchronous endpoint is validated in the thread that made it.
         self.dumps_in_hop = any(
@@ -80,13 +70,14 @@ class _Emitter:
         )
 
     def use(self, function: Any) -> str:
+        """The name of a function; also of a built-in one, since a slot may have taken its name."""
         return self.unit.bind(function, function.__name__)
 
     def write(self) -> SourceUnit:
         unit = self.unit
         unit.line(f"async def {unit.name}(ex):")
         unit.indent += 1
-        unit.line(f"# {identifier_free(self.plan.title)}", self.plan.origin)
+        unit.line(f"# {comment(self.plan.title)}", self.plan.origin)
         if self.has_errors:
             unit.line("errors = []")
         if self.scoped:
@@ -111,12 +102,13 @@ class _Emitter:
             case Inject():
                 self.inject(step)
             case Mark():
-                self.unit.line(f"mark_{step.of} = len(errors)")
+                self.marks[step.of] = self.unit.local(f"mark_{step.of}")
+                self.unit.line(f"{self.marks[step.of]} = {self.use(len)}(errors)")
             case Resolve():
                 self.resolve(step)
             case Repeat():
                 self.unit.line(f"if {step.of} is {self.failed}:")
-                self.unit.line(f"    errors.extend(errors[mark_{step.of}:end_{step.of}])")
+                self.unit.line(f"    errors.extend(errors[{self.marks[step.of]}:{self.ends[step.of]}])")
             case Check():
                 self.check(step)
             case Invoke():
@@ -132,8 +124,7 @@ class _Emitter:
         for step in run:
             if isinstance(step, Take):
                 self.source(step.place, step.taker.quick is not None)
-        self.hops += 1
-        name = "hop" if self.hops == 1 else f"hop_{self.hops}"
+        name = unit.local("hop")
         unit.line(f"def {name}():")
         unit.indent += 1
         self.in_hop = True
@@ -144,7 +135,7 @@ class _Emitter:
         self.in_hop = False
         slots = ", ".join(step.slot for step in run if isinstance(step, Take | Inject | Resolve | Invoke))
         if self.dumps_in_hop and isinstance(run[-1], Invoke):
-            slots += ", data"
+            slots += f", {self.data}"
         unit.line(f"return {slots}")
         unit.indent -= 1
         unit.line(f"{slots} = await {self.use(support.in_thread)}({name})")
@@ -169,7 +160,7 @@ class _Emitter:
             self.early = True
             validate = self.unit.bind(step.early, "validate_body")
             self.unit.line(
-                f"{step.slot}, early = await {self.use(support.read_model)}"
+                f"{step.slot}, {self.early_name} = await {self.use(support.read_model)}"
                 f"(ex, {step.strict_content_type}, {validate}, {self.plan_name})",
                 step.origin,
             )
@@ -187,7 +178,7 @@ class _Emitter:
             else ("query", f'{self.use(support.general_source)}(ex, "query")'),
             "header": ("headers", f"{self.use(support.raw_headers)}(ex)")
             if plain
-            else ("header_map", f'{self.use(support.general_source)}(ex, "header")'),
+            else (self.header_map, f'{self.use(support.general_source)}(ex, "header")'),
             "cookie": ("cookies", f"{self.use(support.parse_cookies)}(ex)"),
         }[place]
         if name not in self.sources:
@@ -207,7 +198,7 @@ class _Emitter:
         source = step.source or self.unit.bind(support.Undefined, "Undefined")
         taken = f"await {self.use(support.take_read)}({taker}, {source}, {step.single!r}, errors)"
         if self.early:
-            taken = f"early if early is not {self.failed} else {taken}"
+            taken = f"{self.early_name} if {self.early_name} is not {self.failed} else {taken}"
         self.unit.line(f"{step.slot} = {taken}", step.origin)
 
     def inject(self, step: Inject) -> None:
@@ -220,6 +211,8 @@ class _Emitter:
                 code = f"{self.use(support.injected_response)}()"
             case "background":
                 code = f"{self.use(support.background_tasks)}()"
+                if self.scoped:
+                    code = f"scope.background({code})"
             case "scopes":
                 code = f"{self.unit.bind(step.value, 'security_scopes')}()"
             case _:
@@ -242,7 +235,7 @@ class _Emitter:
             case "thread":
                 return f"await {self.use(support.in_thread)}({', '.join(filter(None, (fn, arguments)))})"
             case "enter":
-                return f"await scope.enter_sync({fn}, dict({arguments}){until})"
+                return f"await scope.enter_sync({fn}, {self.use(dict)}({arguments}){until})"
             case "aenter":
                 return f"await scope.enter_async({fn}({arguments}){until})"
             case _:
@@ -271,13 +264,14 @@ class _Emitter:
                 unit.line(f"    {step.slot} = {code}", step.origin)
             unit.indent -= bool(guard)
         if step.marks:
-            unit.line(f"end_{step.slot} = len(errors)")
+            self.ends[step.slot] = unit.local(f"end_{step.slot}")
+            unit.line(f"{self.ends[step.slot]} = {self.use(len)}(errors)")
 
     def check(self, step: Check) -> None:
         if not self.has_errors:
             return
         body = step.body or self.unit.bind(support.Undefined, "Undefined")
-        early = "early" if self.early else self.failed
+        early = self.early_name if self.early else self.failed
         self.unit.line("if errors:")
         self.unit.line(f"    raise {self.use(support.check)}(errors, {body}, {early}, {self.plan_name}, ex)")
 
@@ -289,7 +283,7 @@ class _Emitter:
         renderer = next(step.renderer for step in self.plan.steps if isinstance(step, Render))
         dump = self.unit.bind(support.body_maker(renderer, self.plan), "dump_result")
         response = self.unit.bind(Response, "Response")
-        self.unit.line(f"data = None if isinstance({value}, {response}) else {dump}({value}, ex)")
+        self.unit.line(f"{self.data} = None if {self.use(isinstance)}({value}, {response}) else {dump}({value}, ex)")
 
     # -- the response ------------------------------------------------------------------------------------------------------------
 
@@ -302,19 +296,19 @@ class _Emitter:
         injected, background = step.response or "None", step.background or "None"
         if renderer.stream is not None:
             name = unit.bind(renderer, "RENDERER")
-            unit.line(f"response = {self.use(stream_response)}({name}, {step.value}, {injected}, {background})")
+            unit.line(f"{self.response} = {self.use(stream_response)}({name}, {step.value}, {injected}, {background})")
             self.leave_function()
-            unit.line(f"await {self.use(support.respond_with)}(ex, response)")
+            unit.line(f"await {self.use(support.respond_with)}(ex, {self.response})")
             return
         if not renderer.is_json:
             make = unit.bind(support.response_maker(renderer, self.plan), "make_response")
             hop = f"{self.use(support.in_thread)}({make}, " if renderer.in_thread and renderer.field is not None else f"{make}("
             wait = "await " if "in_thread" in hop else ""
-            unit.line(f"response = {wait}{hop}{step.value}, ex, {injected}, {background})")
+            unit.line(f"{self.response} = {wait}{hop}{step.value}, ex, {injected}, {background})")
             self.leave_function()
-            unit.line(f"await {self.use(support.respond_with)}(ex, response)")
+            unit.line(f"await {self.use(support.respond_with)}(ex, {self.response})")
             return
-        unit.line(f"if isinstance({step.value}, {unit.bind(Response, 'Response')}):")
+        unit.line(f"if {self.use(isinstance)}({step.value}, {unit.bind(Response, 'Response')}):")
         unit.indent += 1
         if step.background:
             unit.line(f"if {step.value}.background is None:")
@@ -325,16 +319,16 @@ class _Emitter:
         unit.line("else:")
         unit.indent += 1
         if renderer.field is None:
-            unit.line(f"data = {self.use(json_bytes)}({step.value})")
+            unit.line(f"{self.data} = {self.use(json_bytes)}({step.value})")
         elif not self.dumps_in_hop:
             dump = unit.bind(support.body_maker(renderer, self.plan), "dump_result")
-            unit.line(f"data = {dump}({step.value}, ex)")
+            unit.line(f"{self.data} = {dump}({step.value}, ex)")
         self.leave_function()
         if step.response is None and step.background is None and renderer.has_body:
-            unit.line(f"await ex.respond({unit.bind(renderer.head, 'HEAD')}, data)")
+            unit.line(f"await ex.respond({unit.bind(renderer.head, 'HEAD')}, {self.data})")
         else:
             name = unit.bind(renderer, "RENDERER")
-            unit.line(f"await {self.use(support.send_json)}(ex, {name}, data, {injected}, {background})")
+            unit.line(f"await {self.use(support.send_json)}(ex, {name}, {self.data}, {injected}, {background})")
         unit.indent -= 1
 
 
@@ -356,11 +350,6 @@ def runs(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
                     end = ahead
         yield steps[index:end]
         index = end
-
-
-def identifier_free(text: str) -> str:
-    """A title for a comment: one line of printable ASCII."""
-    return " ".join(text.split()).encode("ascii", "backslashreplace").decode()
 
 
 def emit(plan: Plan) -> SourceUnit:

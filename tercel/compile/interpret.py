@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tercel.compile import support
-from tercel.compile.scopes import RequestScope, step_into, step_out
+from tercel.compile.scopes import RequestScope, run_late, step_into, step_out
 from tercel.compile.streams import stream_response
 from tercel.http.asgi import ASGIExchange
 from tercel.http.errors import ResponseValidationError
@@ -99,7 +99,7 @@ class _Run:
             case "response":
                 return support.injected_response()
             case "background":
-                return support.background_tasks()
+                return self.scope.background(support.background_tasks())
             case "scopes":
                 return step.value()
             case _:
@@ -212,9 +212,24 @@ class StackScope:
         self.function = function
         self.form = form
 
+        self.begun = 0
+
     def closing(self, form: Any) -> Any:
         self.form.push_async_callback(form.close)
         return form
+
+    def background(self, tasks: Any) -> Any:
+        async def late() -> None:
+            await run_late(tasks, self.begun)
+
+        def mark() -> None:
+            self.begun = len(tasks.tasks)
+
+        self.tasks_started = mark
+        self.form.push_async_callback(late)
+        return tasks
+
+    tasks_started: Callable[[], None] | None = None
 
     def _stack(self, until_function: bool) -> AsyncExitStack:
         return self.function if until_function else self.request
@@ -236,6 +251,8 @@ class StackScope:
         await self._stack(until_function).enter_async_context(limit.get_semaphore())
 
     async def deliver(self, ex: Exchange, response: Response) -> Response:
+        if self.tasks_started is not None:
+            self.request.callback(self.tasks_started)  # the first thing after the response and its tasks
         return response
 
 

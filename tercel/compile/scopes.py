@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from tercel.http.errors import FastAPIError
 from tercel.http.threads import contextmanager_in_threadpool
 
-__all__ = ["SWALLOWED", "RequestScope", "step_into", "step_out"]
+__all__ = ["SWALLOWED", "RequestScope", "run_late", "step_into", "step_out"]
 
 Leave = Callable[[BaseException | None], Awaitable[bool]]
 """Leaves one thing, given the exception on its way out; True when that exception was swallowed."""
@@ -68,6 +68,13 @@ async def step_out(generator: AsyncGenerator[Any, Any], exc: BaseException | Non
     raise RuntimeError("generator didn't stop after athrow()")
 
 
+async def run_late(tasks: Any, begun: int) -> None:
+    """Runs background tasks that were added after the first `begun` had been started."""
+    late = tasks.tasks[begun:]
+    if late:
+        await type(tasks)(late)()
+
+
 class RequestScope:
     """The generators that live until the endpoint returned, and those that live until the response was sent.
 
@@ -77,7 +84,7 @@ class RequestScope:
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
     """
 
-    __slots__ = ("_form", "_function", "_native", "_request", "_shield", "_strict")
+    __slots__ = ("_form", "_function", "_native", "_request", "_shield", "_strict", "_tasks")
 
     def __init__(self, ex: Any, strict: bool = True) -> None:
         self._native: bool = ex.native
@@ -86,6 +93,12 @@ class RequestScope:
         self._function: list[Leave | AsyncGenerator[Any, Any]] = []
         self._shield: CancelScope | None = None
         self._form: Any = None
+        self._tasks: Any = None
+
+    def background(self, tasks: Any) -> Any:
+        """Remembers the background tasks: those that a dependency adds after its yield run when all are left."""
+        self._tasks = tasks
+        return tasks
 
     def closing(self, form: Any) -> Any:
         """Remembers a form, whose files are closed when everything else is over."""
@@ -105,8 +118,11 @@ class RequestScope:
 
     async def _leave(self, exc: BaseException | None) -> bool:
         if exc is None:
+            begun = 0 if self._tasks is None else len(self._tasks.tasks)
             await self._leave_all(self._function, None)
             await self._leave_all(self._request, None)
+            if self._tasks is not None:
+                await run_late(self._tasks, begun)
             return False
         original = exc
         swallowed = False

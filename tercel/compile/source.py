@@ -19,7 +19,7 @@ from typing import Any
 
 from tercel.plan import Origin
 
-__all__ = ["SourceUnit", "identifier"]
+__all__ = ["SourceUnit", "comment", "identifier"]
 
 _numbers = itertools.count(1)
 _COMMENT_COLUMN = 96
@@ -29,6 +29,12 @@ def identifier(text: str) -> str:
     """A valid Python name that resembles the text: what users write never reaches generated code in any other form."""
     name = re.sub(r"[^0-9a-zA-Z_]+", "_", text).strip("_") or "it"
     return f"_{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
+
+
+def comment(text: str) -> str:
+    """A text of the user's as part of a comment: one line of printable ASCII."""
+    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f]", "?", line)
 
 
 class SourceUnit:
@@ -52,16 +58,21 @@ class SourceUnit:
         for name in names:
             self.namespace.setdefault(name, None)
 
+    def local(self, name: str) -> str:
+        """A name for one more local variable: the given one, or with a number where that is taken."""
+        free, number = name, 1
+        while free in self.namespace:
+            number += 1
+            free = f"{name}_{number}"
+        self.namespace[free] = None
+        return free
+
     def bind(self, value: Any, hint: str) -> str:
         """The name under which the code refers to an object; the same for the same object."""
         known = self._names.get(id(value))
         if known is not None:
             return known
-        base = name = identifier(hint)
-        number = 1
-        while name in self.namespace:
-            number += 1
-            name = f"{base}_{number}"
+        name = self.local(identifier(hint))
         self.namespace[name] = value
         self._names[id(value)] = name
         return name
@@ -70,8 +81,7 @@ class SourceUnit:
         """Appends a line at the current indentation; one that reaches user code ends in its origin."""
         code = "    " * self.indent + text
         if origin is not None:
-            what = " ".join(str(origin).split())
-            code = f"{code:<{_COMMENT_COLUMN}}  # {what}".encode("ascii", "backslashreplace").decode()
+            code = f"{code:<{_COMMENT_COLUMN}}  # {comment(str(origin))}"
         self._lines.append(code)
 
     @property
@@ -81,12 +91,12 @@ class SourceUnit:
     def load(self) -> Callable[..., Any]:
         """Compiles the text and returns the function, with its source on it as `__tercel_source__`."""
         text = self.text
-        file_name = f"<tercel {self.title} #{next(_numbers)}>"
+        file_name = f"<tercel {comment(self.title)} #{next(_numbers)}>"
         directory = os.environ.get("TERCEL_SOURCE_DIR")
         if directory:
             path = Path(directory) / f"{self.name}_{next(_numbers)}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             file_name = str(path)
         local: dict[str, Any] = {}
         code = compile(text, file_name, "exec")

@@ -15,7 +15,7 @@ from starlette._utils import is_async_callable
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tercel.analyse.dependant import is_generator, style_of
 from tercel.analyse.planner import plan_http, plan_websocket
@@ -241,6 +241,11 @@ def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
                     scope["fastapi_function_astack"] = function_stack
                     await func(session)
 
-        await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
+        try:
+            await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
+        except WebSocketDisconnect:
+            # A client that leaves is no error of the endpoint that was waiting for it.
+            if session.client_state is not WebSocketState.DISCONNECTED:
+                raise
 
     return app

@@ -477,7 +477,8 @@ class APIRouter(Verbs, routing.Router):
 
     def _matches_any(self, scope: Scope) -> bool:
         assert self._assembly is not None
-        return self._assembly.table.match_http(scope["method"], get_route_path(scope), lambda: scope) is not MISS
+        found = self._assembly.table.match_http(scope["method"], get_route_path(scope), lambda: scope)
+        return found is not MISS and found.entry.payload.redirects
 
     def _low_priority_candidates(self) -> Iterator[Any]:
         yield from self._low_priority_routes

@@ -47,7 +47,9 @@ def _entries(candidate: Any, said: Mapping[str, Any], limits: Mapping[str, int],
         if not candidate.original_router.has_own_matching:
             inner = {**limits, **candidate.include_context.layer.form_limits}
             for inside in candidate.effective_candidates():
-                yield from _entries(inside, said, inner, candidate)
+                for entry in _entries(inside, said, inner, candidate):
+                    entry.payload.redirects &= candidate.original_router.redirect_slashes
+                    yield entry
         else:
             yield _probed(candidate, None, said, limits, None)
     elif isinstance(candidate, EffectiveRoute):

@@ -48,9 +48,10 @@ class Served:
         said: entries of the scope that do not depend on the request: endpoint, route, application.
         framework: entries of `scope["fastapi"]`.
         form_limits: of the routers around, outermost first.
+        redirects: a path that differs only by a slash at its end may be redirected here.
     """
 
-    __slots__ = ("form_limits", "framework", "handler", "methods", "said")
+    __slots__ = ("form_limits", "framework", "handler", "methods", "redirects", "said")
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Served:
         self.said = dict(said or {})
         self.framework = dict(framework or {})
         self.form_limits = form_limits
+        self.redirects = True
 
     def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
         """Writes the match into the scope, where user code and integrations read it."""
