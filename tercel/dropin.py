@@ -1,7 +1,8 @@
 """The drop-in import hook: `import fastapi` gives Tercel's objects, one identity per object, whether or not FastAPI is installed.
 
-`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites. The names
-come from `tercel.compat.fastapi` and, where that has no module of a name, from tercel's own public modules.
+`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites; processes that the
+program starts inherit it. The names come from `tercel.compat.fastapi` and, where that has no module of a name, from Tercel's own public
+modules. Read `tercel.dropin_shim` for the other way in, a distribution named `fastapi`.
 """
 
 from __future__ import annotations
@@ -14,55 +15,37 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-__all__ = ["install", "installed"]
+__all__ = ["DropInError", "install", "installed", "take_place"]
 
 _NAME = "fastapi"
+_FACADES = "tercel.compat.fastapi"
 _VARIABLE = "TERCEL_DROPIN"
-_FALLBACK = frozenset(
-    [
-        "applications",
-        "background",
+_STARTUP = Path(__file__).resolve().parent / "startup"
+_PUBLIC = frozenset(
+    {
         "concurrency",
-        "datastructures",
-        "encoders",
-        "exception_handlers",
-        "exceptions",
         "logger",
-        "middleware",
         "middleware.cors",
         "middleware.gzip",
         "middleware.httpsredirect",
         "middleware.trustedhost",
         "middleware.wsgi",
-        "openapi",
         "openapi.constants",
-        "openapi.docs",
         "openapi.models",
-        "openapi.utils",
-        "param_functions",
-        "params",
         "requests",
-        "responses",
-        "security",
-        "security.api_key",
-        "security.base",
-        "security.http",
-        "security.oauth2",
-        "security.open_id_connect_url",
         "security.utils",
-        "sse",
         "staticfiles",
         "templating",
         "testclient",
         "types",
-        "utils",
         "websockets",
-    ]
+    }
 )
-"""FastAPI's modules that need no facade of their own."""
+"""FastAPI's modules that need no facade: Tercel's public module of the name has all of its names."""
 
 
 class DropInError(ImportError):
@@ -70,18 +53,15 @@ class DropInError(ImportError):
 
 
 def _target(name: str) -> str | None:
-    """The module of tercel that stands for one of FastAPI's."""
+    """The module of Tercel that stands for one of FastAPI's, or None when there is none."""
     rest = name.removeprefix(_NAME).lstrip(".")
-    if not rest:
-        return "tercel.compat.fastapi"
-    facade = f"tercel.compat.fastapi.{rest}"
+    if rest in _PUBLIC:
+        return f"tercel.{rest}"
+    facade = f"{_FACADES}.{rest}" if rest else _FACADES
     try:
-        found = importlib.util.find_spec(facade) is not None
-    except ModuleNotFoundError:
-        found = False
-    if found:
-        return facade
-    return f"tercel.{rest}" if rest in _FALLBACK else None
+        return facade if importlib.util.find_spec(facade) is not None else None
+    except ModuleNotFoundError:  # its parent is not a package
+        return None
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -92,22 +72,27 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != _NAME and not fullname.startswith(_NAME + "."):
             return None
-        tercel_name = _target(fullname)
-        if tercel_name is None:
-            raise ModuleNotFoundError(f"No module named {fullname!r} (tercel's drop-in has none of that name)", name=fullname)
-        return importlib.machinery.ModuleSpec(fullname, self, origin=tercel_name, is_package=True)
+        stand_in = _target(fullname)
+        if stand_in is None:
+            return None  # what follows looks below the facades, never in the original, whose path nobody has
+        module = importlib.import_module(stand_in)
+        spec = importlib.machinery.ModuleSpec(fullname, self, origin=stand_in, is_package=hasattr(module, "__path__"))
+        spec.loader_state = (module, module.__spec__)
+        return spec
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        assert spec.origin is not None
-        module = importlib.import_module(spec.origin)
-        # The import system writes the spec into what it gets; the module keeps its own.
-        self._kept = (module, module.__spec__, module.__loader__, module.__package__, module.__name__)
-        return module
+        module, _ = spec.loader_state
+        return module  # type: ignore[no-any-return]
 
     def exec_module(self, module: ModuleType) -> None:
-        kept, spec, loader, package, name = self._kept
-        if kept is module:
-            module.__spec__, module.__loader__, module.__package__, module.__name__ = spec, loader, package, name
+        """The module has run already, under its own name; it keeps its own spec, which the import system has just replaced."""
+        assert module.__spec__ is not None
+        name, (_, own) = module.__spec__.name, module.__spec__.loader_state
+        module.__spec__ = own
+        if name == f"{_NAME}.routing":
+            from tercel.routing.replaced import watch
+
+            watch(module)
 
 
 def installed() -> bool:
@@ -121,37 +106,52 @@ def install() -> None:
     Raises:
         DropInError: FastAPI has been imported already.
     """
-    if installed():
-        return
-    if _NAME in sys.modules:
-        raise DropInError(
-            "fastapi was imported before tercel's drop-in hook; its objects are in use already.\n"
-            "Call tercel.dropin.install() before anything imports fastapi, or start the program with `python -m tercel.dropin`."
-        )
-    sys.meta_path.insert(0, _Finder())
+    if not installed():
+        known = sys.modules.get(_NAME)
+        if known is not None:
+            raise DropInError(
+                f"fastapi was imported before tercel's drop-in hook, from {getattr(known, '__file__', None) or 'somewhere'}; "
+                "its objects are in use already.\n"
+                "Call tercel.dropin.install() before anything imports fastapi, or start the program with `python -m tercel.dropin`."
+            )
+        sys.meta_path.insert(0, _Finder())
+    _pass_on()
+
+
+def _pass_on() -> None:
+    """Lets the Python processes that this one starts have the hook as well: see `startup/sitecustomize.py`."""
     os.environ[_VARIABLE] = "1"
+    startup = str(_STARTUP)
+    path = os.environ.get("PYTHONPATH", "")
+    if startup not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = startup + os.pathsep + path if path else startup
 
 
-def pytest_configure(config: Any) -> None:
-    """For `pytest -p tercel.dropin`; the hook is in place since the plugin was imported."""
+def take_place(name: str) -> None:
+    """Makes a package that is being imported as `fastapi` give way to Tercel; for the shim distribution."""
+    assert name == _NAME
+    if not installed():
+        sys.meta_path.insert(0, _Finder())
+    sys.modules.pop(name, None)
+    importlib.import_module(name)
+
+
+def pytest_addoption(parser: Any) -> None:
+    """For `pytest -p tercel.dropin`: pytest calls this when it has imported the plugin, before any conftest or test."""
+    install()
 
 
 def _usage() -> NoReturn:
-    print(
-        "usage: python -m tercel.dropin script.py [arguments]\n       python -m tercel.dropin -m module [arguments]",
-        file=sys.stderr,
-    )
+    sys.stderr.write("usage: python -m tercel.dropin script.py [arguments]\n       python -m tercel.dropin -m module [arguments]\n")
     raise SystemExit(2)
 
 
 def main(arguments: list[str]) -> None:
     """Runs a script or a module under the hook, as Python itself would run it."""
-    if not arguments:
+    if not arguments or (arguments[0] == "-m" and len(arguments) < 2):
         _usage()
     install()
     if arguments[0] == "-m":
-        if len(arguments) < 2:
-            _usage()
         sys.argv = arguments[1:]
         sys.path.insert(0, os.getcwd())
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
@@ -165,5 +165,3 @@ if __name__ == "__main__":
     from tercel.dropin import main as _main  # one module object, not this one under the name of a script
 
     _main(sys.argv[1:])
-elif os.environ.get(_VARIABLE) or ("pytest" in sys.modules and "tercel.dropin" in " ".join(sys.argv)):
-    install()  # a process that one under the hook started, or a test run: plugins are imported before any conftest

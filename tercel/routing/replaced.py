@@ -1,8 +1,8 @@
 """Noticing that a program replaced one of FastAPI's inner functions, so that requests take a path that calls the replacement.
 
 Sentry, Logfire and others assign to names of `fastapi.routing` at run time. A watched module tells when that happens, so that
-nothing has to be looked up per request: a replacement counts as a change of routes, and what was frozen is frozen again. This module
-must not know what the functions do. Read `tercel.routing.patched` next, which has the functions and the path that calls replacements.
+nothing has to be looked up per request: a replacement counts as a change of routes, and what was frozen is frozen again. This
+module must not know what the functions do. Read `tercel.routing.patched` next: it has them, and the path that calls replacements.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 """FastAPI's `dependencies.models`."""
 
 from tercel.analyse.dependant import Dependant as Dependant
+from tercel.analyse.dependant import _style_of as _is_async_gen_callable_cached
+from tercel.analyse.dependant import _style_of as _is_coroutine_callable_cached
+from tercel.analyse.dependant import _style_of as _is_gen_callable_cached
 from tercel.analyse.dependant import bare as _impartial
 from tercel.analyse.dependant import computed_scope as _get_computed_scope
 from tercel.analyse.dependant import is_security_scheme as _is_security_scheme
