@@ -133,12 +133,13 @@ class _Emitter:
         if self.dumps_in_hop and isinstance(run[-1], Invoke):
             self.dump(run[-1].slot)
         self.in_hop = False
-        slots = ", ".join(step.slot for step in run if isinstance(step, Take | Inject | Resolve | Invoke))
+        results = [step.slot for step in run if isinstance(step, Take | Inject | Resolve | Invoke)]
+        results += [self.ends[step.slot] for step in run if isinstance(step, Resolve) and step.marks]
         if self.dumps_in_hop and isinstance(run[-1], Invoke):
-            slots += f", {self.data}"
-        unit.line(f"return {slots}")
+            results.append(self.data)
+        unit.line(f"return {', '.join(results)}")
         unit.indent -= 1
-        unit.line(f"{slots} = await {self.use(support.in_thread)}({name})")
+        unit.line(f"{', '.join(results)} = await {self.use(support.in_thread)}({name})")
 
     @property
     def failed(self) -> str:
