@@ -6,9 +6,9 @@ from typing import Annotated
 import pytest
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
-from tercel.responses import JSONResponse, StreamingResponse
 
 from tercel import BackgroundTasks, Depends, HTTPException
+from tercel.responses import JSONResponse, StreamingResponse
 
 
 class Broken(Exception):

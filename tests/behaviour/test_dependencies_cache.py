@@ -8,9 +8,9 @@ from dataclasses import FrozenInstanceError
 from typing import Annotated, TypeVar
 
 import pytest
-from tercel.security import SecurityScopes
 
 from tercel import APIRouter, Depends, FastAPI, Query, Request, Security
+from tercel.security import SecurityScopes
 
 T = TypeVar("T")
 

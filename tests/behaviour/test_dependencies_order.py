@@ -5,9 +5,9 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
-from tercel.security import SecurityScopes
 
 from tercel import APIRouter, Body, Cookie, Depends, Header, HTTPException, Query, Request, Response, Security
+from tercel.security import SecurityScopes
 
 
 class Order(BaseModel):

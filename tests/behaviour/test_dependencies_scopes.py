@@ -4,10 +4,10 @@ import threading
 from typing import Annotated
 
 import pytest
-from tercel.exceptions import DependencyScopeError, FastAPIError, ResponseValidationError
-from tercel.responses import JSONResponse, StreamingResponse
 
 from tercel import APIRouter, BackgroundTasks, Body, Depends, HTTPException, Request
+from tercel.exceptions import DependencyScopeError, FastAPIError, ResponseValidationError
+from tercel.responses import JSONResponse, StreamingResponse
 
 
 class Broken(Exception):

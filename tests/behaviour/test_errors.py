@@ -5,11 +5,11 @@ import inspect
 import pytest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from tercel import APIRouter, Depends, FastAPI, HTTPException, Request
 from tercel.exception_handlers import http_exception_handler, request_validation_exception_handler
 from tercel.exceptions import RequestValidationError, ResponseValidationError
 from tercel.responses import JSONResponse, PlainTextResponse
-
-from tercel import APIRouter, Depends, FastAPI, HTTPException, Request
 
 
 class Base(Exception):

@@ -1,13 +1,15 @@
 """Forms and files: urlencoded and multipart, single fields and models, uploads, and what an empty field means."""
 
 import re
+import sys
+import types
 from typing import Annotated
 
 import pytest
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, Tag
-from tercel.responses import PlainTextResponse
 
 from tercel import BackgroundTasks, Depends, FastAPI, File, Form, Request, UploadFile
+from tercel.responses import PlainTextResponse
 
 
 class Login(BaseModel):
@@ -413,4 +415,22 @@ def test_a_file_parameter_in_a_model_body_is_refused_at_declaration():
 
         @app.post("/")
         def endpoint(a: Annotated[Thing, Form()]):
+            return a
+
+
+@pytest.mark.parametrize(
+    ("other_installed", "message"),
+    [(False, 'Form data requires "python-multipart" to be installed'), (True, 'It seems you installed "multipart" instead')],
+)
+def test_a_form_without_its_library_is_refused_at_declaration(monkeypatch, other_installed, message):
+    other = types.ModuleType("multipart")
+    other.__version__ = "1"
+    monkeypatch.setitem(sys.modules, "python_multipart", None)
+    monkeypatch.setitem(sys.modules, "multipart", other if other_installed else None)
+    monkeypatch.setitem(sys.modules, "multipart.multipart", None)
+    app = FastAPI()
+    with pytest.raises(RuntimeError, match=message):
+
+        @app.post("/")
+        def endpoint(a: Annotated[str, Form()]):
             return a

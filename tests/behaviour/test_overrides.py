@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import pytest
-from tercel.security import SecurityScopes
 
 from tercel import APIRouter, Depends, Query, Security
+from tercel.security import SecurityScopes
 
 
 async def original(q: str = "default"):

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_serializer
+
+from tercel import Depends, FastAPI, HTTPException, Response
 from tercel.encoders import jsonable_encoder
 from tercel.exceptions import FastAPIError, ResponseValidationError
 from tercel.responses import (
@@ -23,8 +25,6 @@ from tercel.responses import (
     RedirectResponse,
     StreamingResponse,
 )
-
-from tercel import Depends, FastAPI, HTTPException, Response
 
 
 class User(BaseModel):

@@ -2,9 +2,9 @@
 
 import pytest
 from starlette.routing import Host, Match, Mount, NoMatchFound, Route
-from tercel.responses import PlainTextResponse
 
 from tercel import APIRouter, FastAPI, Request
+from tercel.responses import PlainTextResponse
 from tercel.routing import APIRoute, APIWebSocketRoute
 
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
-from tercel.concurrency import run_in_threadpool
-from tercel.exceptions import ResponseValidationError
-from tercel.sse import EventSourceResponse, ServerSentEvent, format_sse_event
 
 import tercel.routing
 from tercel import APIRouter, Depends, Header, Response
+from tercel.concurrency import run_in_threadpool
+from tercel.exceptions import ResponseValidationError
+from tercel.sse import EventSourceResponse, ServerSentEvent, format_sse_event
 
 
 class Item(BaseModel):

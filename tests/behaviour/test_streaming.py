@@ -8,11 +8,11 @@ from typing import Annotated
 
 import pytest
 from pydantic import BaseModel
+
+from tercel import BackgroundTasks, Depends, Response
 from tercel.concurrency import run_in_threadpool
 from tercel.exceptions import ResponseValidationError
 from tercel.responses import PlainTextResponse, StreamingResponse
-
-from tercel import BackgroundTasks, Depends, Response
 
 
 class Item(BaseModel):

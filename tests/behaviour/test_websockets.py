@@ -3,9 +3,6 @@
 from typing import Annotated
 
 import pytest
-from tercel.exceptions import WebSocketRequestValidationError
-from tercel.requests import HTTPConnection
-from tercel.responses import PlainTextResponse
 
 from tercel import (
     APIRouter,
@@ -18,6 +15,9 @@ from tercel import (
     WebSocketDisconnect,
     WebSocketException,
 )
+from tercel.exceptions import WebSocketRequestValidationError
+from tercel.requests import HTTPConnection
+from tercel.responses import PlainTextResponse
 
 
 class Broken(Exception):
