@@ -194,7 +194,10 @@ class HttpExchange(Exchange):
             self.started = True
             self.status = head.status
             self.sent_body_bytes = length
-            connection.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (wire, connection.server.tail, length, body))
+            try:
+                connection.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (wire, connection.server.tail, length, body))
+            except RuntimeError:
+                raise client_gone() from None
         else:
             self._respond_in_full(head, body)
         self.finished = True
@@ -226,10 +229,10 @@ class HttpExchange(Exchange):
         ending = self.ending(rendered, b"" if length is None else b"content-length: %d\r\n" % length)
         connection = self._connection
         if len(body) <= _COPY_MAX_BYTES:
-            connection.write(b"%b%b%b" % (rendered.wire, ending, body))
+            connection.send(b"%b%b%b" % (rendered.wire, ending, body))
         else:
-            connection.write(rendered.wire + ending)
-            connection.write(body)
+            connection.send(rendered.wire + ending)
+            connection.send(body)
 
     def ending(self, rendered: RenderedHead, framing: bytes) -> bytes:
         """The end of a head: what depends on the connection, the given framing fields and the empty line."""
@@ -298,7 +301,7 @@ class HttpExchange(Exchange):
         """End the exchange without (the rest of) a response; what was written so far still goes out."""
         if not self.finished:
             if self._stream is not None:
-                self._stream.flush()
+                self._stream.flush_quietly()
             self.started = True
             self.finished = True
             self.given_up = True
@@ -326,7 +329,7 @@ class HttpExchange(Exchange):
         if self._bridge is not None:
             self._bridge.start_held()
         if self._stream is not None and not self.finished:
-            self._stream.flush()
+            self._stream.flush_quietly()
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call back when the handler has suspended or ended; while it is in place `suspended` does what there is to do."""

@@ -8,7 +8,10 @@ pipelined request is not looked at before the one in front of it is answered. Kn
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import socket
+import struct
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -537,8 +540,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if unseen:
             # An orderly end would look like the end of the body.
-            self._state = _CLOSING
-            self.transport.abort()
+            self._reset()
         else:
             self._close()
 
@@ -568,6 +570,14 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = self.loop.time() + self._config.write_timeout_s
         self.transport.close()
 
+    def _reset(self) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # On, and no time: the kernel sends RST instead of FIN.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
     def _linger(self) -> None:
         """Close our side and drop what still comes: closing both with bytes unread would reset the connection and, with it, take
         the response out of the client's hands (RFC 9112 §9.6)."""
@@ -592,26 +602,23 @@ class HttpConnection(asyncio.Protocol):
 
     def tick(self, now_s: float) -> None:
         """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""
-        if self.write_paused:
+        state = self._state
+        if self.write_paused or state == _CLOSING:
             left = self.transport.get_write_buffer_size()
-            if left < self._stall_left_bytes:
+            if left != self._stall_left_bytes:
                 self._stall_left_bytes = left
                 self._stall_since_s = now_s
-            elif now_s - self._stall_since_s >= self._config.write_timeout_s:
+            elif left and now_s - self._stall_since_s >= self._config.write_timeout_s:
                 self.abort()
+                return
+            if left and state == _CLOSING:
+                # The response is still on its way.
                 return
         if now_s < self.deadline:
             return
-        state = self._state
         self.deadline = math.inf
         if state == _CLOSING:
-            left = self.transport.get_write_buffer_size()
-            if left and left != self._stall_left_bytes:
-                # The response is still on its way, and moves.
-                self._stall_left_bytes = left
-                self.deadline = now_s + self._config.write_timeout_s
-            else:
-                self.transport.abort()
+            self.abort()
         elif state == _HEAD:
             if self._head is not None:
                 self._reject(Rejected(408, "the request head took too long"))
@@ -630,7 +637,19 @@ class HttpConnection(asyncio.Protocol):
     def send_continue(self) -> None:
         """See `BodySource`."""
         if not self.lost and self.exchange is not None and not self.exchange.started:
-            self.write(CONTINUE)
+            self.send(CONTINUE)
+
+    def send(self, data: bytes) -> None:
+        """Hand bytes to the transport.
+
+        Raises:
+            OSError: the client is gone.
+        """
+        try:
+            self.write(data)
+        except RuntimeError:
+            # uvloop says so of a transport that has found out before it has told us.
+            raise client_gone() from None
 
     def body_taken(self) -> None:
         """See `BodySource`."""
@@ -693,6 +712,7 @@ class HttpConnection(asyncio.Protocol):
     def abort(self) -> None:
         self._state = _CLOSING
         if not self.lost:
+            self.lost = self.gone = True
             self.transport.abort()
 
     def drain_subscribed(self) -> None:

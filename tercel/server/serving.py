@@ -92,6 +92,7 @@ class Server:
         self._accepting: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
+        self._accepted = 0  # connections, those included whose TLS handshake is under way
         self._room = asyncio.Event()
         self._room.set()
         self._hurry = asyncio.Event()
@@ -226,6 +227,7 @@ class Server:
                 continue
             exhausted = False
             client.setblocking(False)
+            self._enter()
             self._keep(start_task(self._adopt(client), loop))
             burst += 1
             if burst % _ACCEPT_BURST == 0:
@@ -244,23 +246,31 @@ class Server:
             # A failed TLS handshake, or a client that left in between: the client's affair.
             _log.debug("A connection could not be set up: %s", error)
             client.close()
+            self._leave()
 
     # -- what connections report -------------------------------------------------------------------------------------------
 
     def opened(self, connection: HttpConnection) -> None:
         """A connection is there."""
         self.connections.add(connection)
-        limit = self.config.max_connections
-        if limit is not None and len(self.connections) >= limit:
-            self._room.clear()
         if self.draining.begun:
             connection.drain()
 
     def closed(self, connection: _Ticking) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        self._room.set()
+        self._leave()
         self._changed.set()
+
+    def _enter(self) -> None:
+        self._accepted += 1
+        limit = self.config.max_connections
+        if limit is not None and self._accepted >= limit:
+            self._room.clear()
+
+    def _leave(self) -> None:
+        self._accepted -= 1
+        self._room.set()
 
     def upgraded(self, connection: HttpConnection, session: WebSocketSession, exchange: HttpExchange) -> None:
         """A connection has become a WebSocket."""

@@ -6,6 +6,7 @@ Knows its exchange and its connection, not who writes. `tercel.server.exchange` 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from tercel.http.exchange import Head
@@ -93,7 +94,13 @@ class ResponseStream:
     def _flush_soon(self) -> None:
         self._flush_scheduled = False
         if not self._exchange.finished:
-            self.flush()
+            self.flush_quietly()
+
+    def flush_quietly(self) -> None:
+        """As `flush`; that the client is gone is for the next write to say."""
+        if not self._connection.lost:
+            with contextlib.suppress(OSError):
+                self.flush()
 
     async def write(self, data: bytes) -> None:
         """Send a piece.
@@ -157,7 +164,7 @@ class ResponseStream:
         if last and self._chunked and not self._silent:
             pieces.append(b"0\r\n\r\n")
         if pieces:
-            self._connection.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            self._connection.send(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def finish(self) -> None:
         """End the response.

@@ -126,7 +126,7 @@ def take_over(
         listener: gets the frames; `on_ws_connected` is called before this returns.
         face: the transport, silent; it speaks when this returns.
         max_frame_bytes: a longer frame is a violation with code 1009.
-        on_violation: called with close code and reason when the peer breaks the protocol; picows has sent the CLOSE.
+        on_violation: called with close code and reason when the peer breaks the protocol, before picows sends its CLOSE.
         ahead: bytes that came behind the upgrade request.
     """
     protocol = WSProtocol(

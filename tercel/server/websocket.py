@@ -233,7 +233,7 @@ class WebSocketSession(WSListener):
             self._next_ping_s = self._loop.time() + interval_s
         self.deadline = self._next_ping_s
         ahead = connection.take_ahead()
-        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._parser_failed, ahead)
+        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._fail, ahead)
 
     async def _send_data(self, message: Message) -> None:
         if self.write_paused:
@@ -290,12 +290,6 @@ class WebSocketSession(WSListener):
         self._send_close(code, reason)
         self._disconnected(code, reason)
         self._loop.call_soon(self._linger)
-
-    def _parser_failed(self, code: int, reason: str) -> None:
-        # picows has sent the CLOSE itself.
-        if self._face is not None:
-            self._face.silent = True
-        self._fail(code, reason)
 
     def _linger(self) -> None:
         """Drop what still comes for a while: closing with bytes unread would reset the connection and lose our CLOSE."""

@@ -1,0 +1,300 @@
+"""Limits of size and time: each is a setting, and passing it has one well-defined end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+import pytest
+from starlette.requests import ClientDisconnect
+
+from tercel.http.exchange import Exchange
+from tercel.server import serving
+from tests.protocol.peer import TEXT, App, Handler, Peer, config, connected, exchange_with, until
+
+pytestmark = pytest.mark.anyio
+AppOf = Callable[[Handler], App]
+
+
+async def hello(ex: Exchange) -> None:
+    await ex.respond(TEXT, b"hello")
+
+
+async def echo(ex: Exchange) -> None:
+    await ex.respond(TEXT, await ex.body())
+
+
+# -- size ----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_head_within_the_limits_is_served_and_one_beyond_is_not(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), max_head_bytes=1000) as peer:
+        frame = b"GET / HTTP/1.1\r\nHost: test\r\nX: \r\n\r\n"
+        fits = frame.replace(b"X: ", b"X: " + b"x" * (1000 - len(frame)))
+        assert len(fits) == 1000
+        await peer.send(fits)
+        assert (await peer.response()).status == 200
+        await peer.send(fits.replace(b"xx", b"xxx", 1))
+        assert (await peer.response()).status == 431
+        await peer.ended()
+
+
+async def test_an_endless_head_is_refused_before_it_ends(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), max_head_bytes=1000) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n" + b"X: y\r\n" * 300)
+        assert (await peer.response()).status == 431
+        await peer.ended()
+
+
+async def test_too_many_fields_are_refused(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), max_headers=5) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n" + b"X: y\r\n" * 4 + b"\r\n")
+        assert (await peer.response()).status == 200
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n" + b"X: y\r\n" * 5 + b"\r\n")
+        assert (await peer.response()).status == 431
+        await peer.ended()
+
+
+@pytest.mark.parametrize("ending", [b" HTTP/1.1\r\nHost: test\r\n\r\n", b""])
+async def test_a_target_that_is_too_long_is_refused(app_of: AppOf, ending: bytes) -> None:
+    async with exchange_with(app_of(hello), max_target_bytes=100, max_head_bytes=200) as peer:
+        await peer.send(b"GET /" + b"x" * 99 + b" HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await peer.response()).status == 200
+        await peer.send(b"GET /" + b"x" * (100 if ending else 1000) + ending)
+        assert (await peer.response()).status == 414
+        await peer.ended()
+
+
+async def test_a_body_that_announces_too_much_is_refused_before_the_application_is_asked(app_of: AppOf) -> None:
+    async def handler(ex: Exchange) -> None:
+        raise AssertionError("the application was called")
+
+    async with exchange_with(app_of(handler), max_body_bytes=10) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n")
+        response = await peer.response()
+        assert (response.status, response["connection"]) == (413, "close")
+        await peer.ended()
+
+
+@pytest.mark.parametrize("length", [10, 11, 1_000_000])
+async def test_a_chunked_body_is_refused_when_it_passes_the_limit(app_of: AppOf, length: int, errors: list[object]) -> None:
+    async with exchange_with(app_of(echo), max_body_bytes=10) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for start in range(0, length, 1000):
+                await peer.send(b"1\r\nx\r\n" * min(1000, length - start))
+            await peer.send(b"0\r\n\r\n")
+        except ConnectionError:
+            assert length == 1_000_000
+        response = await peer.response()
+        assert (response.status, response.body) == ((200, b"x" * 10) if length == 10 else (413, b"Content Too Large"))
+        if length > 10:
+            await peer.ended()
+    assert errors == []
+
+
+async def test_a_body_without_a_limit_is_not_limited(app_of: AppOf) -> None:
+    async with exchange_with(app_of(echo)) as peer:
+        sending = asyncio.ensure_future(
+            peer.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000)
+        )
+        assert len((await peer.response()).body) == 3_000_000
+        await sending
+
+
+async def test_accepting_pauses_at_the_limit_of_connections(app_of: AppOf) -> None:
+    async with serving(app_of(hello), config(max_connections=2)) as server:
+        async with connected(server) as first, connected(server) as second:
+            assert (await first.get()).status == 200
+            assert (await second.get()).status == 200
+            async with connected(server) as third:
+                await third.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(third.reader.read(1), 0.1)
+                await first.close()
+                assert (await third.response()).status == 200
+
+
+async def test_a_body_the_application_does_not_read_holds_the_client_back(app_of: AppOf) -> None:
+    release = asyncio.Event()
+    buffered: list[int] = []
+
+    async def handler(ex: Exchange) -> None:
+        await release.wait()
+        total = 0
+        async for chunk in ex.chunks():
+            buffered.append(len(chunk))
+            total += len(chunk)
+        await ex.respond(TEXT, b"%d" % total)
+
+    size = 40_000_000
+    async with exchange_with(app_of(handler), body_buffer_bytes=100_000) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % size)
+        peer.writer.write(b"x" * size)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(peer.writer.drain(), 0.5)
+        release.set()
+        assert (await peer.response()).body == b"%d" % size
+    # The limit and one read of the transport.
+    assert max(buffered) < 600_000
+
+
+async def test_a_client_that_does_not_read_holds_the_application_back(app_of: AppOf) -> None:
+    written = 0
+
+    async def handler(ex: Exchange) -> None:
+        nonlocal written
+        await ex.start(TEXT)
+        while written < 100_000_000:
+            await ex.write(b"x" * 10_000)
+            written += 10_000
+        await ex.finish()
+
+    async with serving(app_of(handler), config()) as server, connected(server, limit=10_000) as peer:
+        sock = peer.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        before = -1
+        while before != written:
+            before = written
+            await asyncio.sleep(0.1)
+        assert 0 < written < 50_000_000
+        peer.reset()
+
+
+# -- time ----------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_connection_that_sends_nothing_is_closed(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), head_timeout_s=0.05) as peer:
+        await peer.ended()
+
+
+async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), head_timeout_s=0.1) as peer:
+        assert (await peer.get()).status == 200
+        await peer.send(b"GET / HTTP/1.1\r\nHost")
+        sending = asyncio.ensure_future(trickle(peer))
+        response = await peer.response()
+        assert (response.status, response["connection"]) == (408, "close")
+        await peer.ended()
+        sending.cancel()
+
+
+async def trickle(peer: Peer) -> None:
+    while True:
+        await peer.send(b"x")
+        await asyncio.sleep(0.01)
+
+
+async def test_an_idle_connection_is_closed_without_an_answer(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), keep_alive_timeout_s=0.05) as peer:
+        assert (await peer.get()).status == 200
+        await peer.ended()
+
+
+async def test_a_connection_in_use_outlives_the_idle_time(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), keep_alive_timeout_s=0.3) as peer:
+        for _ in range(10):
+            assert (await peer.get()).status == 200
+            await asyncio.sleep(0.05)
+
+
+async def test_a_handler_may_take_longer_than_every_limit(app_of: AppOf) -> None:
+    async def handler(ex: Exchange) -> None:
+        body = await ex.body()
+        await asyncio.sleep(0.3)
+        await ex.respond(TEXT, body)
+
+    limits = {"head_timeout_s": 0.05, "keep_alive_timeout_s": 0.05, "body_timeout_s": 0.05, "write_timeout_s": 0.05}
+    async with exchange_with(app_of(handler), **limits) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc")
+        assert (await peer.response()).body == b"abc"
+
+
+async def test_a_body_that_stops_is_answered_with_408(app_of: AppOf, errors: list[object]) -> None:
+    raised: list[BaseException] = []
+
+    async def handler(ex: Exchange) -> None:
+        try:
+            await ex.body()
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    async with exchange_with(app_of(handler), body_timeout_s=0.05) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nab")
+        response = await peer.response()
+        assert (response.status, response["connection"]) == (408, "close")
+        await peer.ended()
+        await until(lambda: bool(raised))
+    assert isinstance(raised[0], ClientDisconnect)
+    assert errors == []
+
+
+async def test_a_body_that_comes_slowly_is_waited_for(app_of: AppOf) -> None:
+    async with exchange_with(app_of(echo), body_timeout_s=0.2) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
+        for byte in b"0123456789":
+            await peer.send(bytes([byte]))
+            await asyncio.sleep(0.05)
+        assert (await peer.response()).body == b"0123456789"
+
+
+async def test_the_time_in_which_the_application_does_not_read_is_not_the_clients(app_of: AppOf) -> None:
+    async def handler(ex: Exchange) -> None:
+        await asyncio.sleep(0.3)
+        await ex.respond(TEXT, b"%d" % len(await ex.body()))
+
+    async with exchange_with(app_of(handler), body_timeout_s=0.05, body_buffer_bytes=1000) as peer:
+        sending = asyncio.ensure_future(
+            peer.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 9_000_000)
+        )
+        assert (await peer.response()).body == b"9000000"
+        await sending
+
+
+async def test_a_client_that_stops_reading_is_dropped(app_of: AppOf, errors: list[object]) -> None:
+    raised: list[BaseException] = []
+
+    async def handler(ex: Exchange) -> None:
+        await ex.start(TEXT)
+        try:
+            while True:
+                await ex.write(b"x" * 100_000)
+        except OSError as error:
+            raised.append(error)
+            raise
+
+    async with serving(app_of(handler), config(write_timeout_s=0.1)) as server, connected(server, limit=1000) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await until(lambda: bool(raised))
+        await until(lambda: not server.connections)
+    assert errors == []
+
+
+async def test_a_client_that_takes_a_finished_response_slowly_gets_all_of_it(app_of: AppOf) -> None:
+    async def handler(ex: Exchange) -> None:
+        await ex.respond(TEXT, b"x" * 20_000_000)
+
+    limits = {"write_timeout_s": 0.4, "keep_alive_timeout_s": 0.05, "linger_timeout_s": 0.05}
+    async with serving(app_of(handler), config(**limits)) as server, connected(server, limit=100_000) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        head = await peer.head_of_response()
+        received = 0
+        while piece := await peer.reader.read(500_000):
+            received += len(piece)
+            await asyncio.sleep(0.01)
+        assert received == int(head["content-length"])
+
+
+async def test_a_client_that_leaves_the_end_of_a_response_is_dropped(app_of: AppOf) -> None:
+    async def handler(ex: Exchange) -> None:
+        await ex.respond(TEXT, b"x" * 20_000_000)
+
+    async with serving(app_of(handler), config(write_timeout_s=0.1, keep_alive_timeout_s=0.05)) as server:
+        async with connected(server, limit=1000) as peer:
+            await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await until(lambda: bool(server.connections))
+            await until(lambda: not server.connections)
