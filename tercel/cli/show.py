@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
@@ -102,7 +103,7 @@ def _place(endpoint: Any) -> str:
 
 def show_plan(loaded: Loaded, method: str, path: str) -> None:
     """Prints the numbered steps of the route that answers `method path`."""
-    _stdout().print(Text(str(_asked(loaded, "plan_for", method, path))))
+    typer.echo(str(_asked(loaded, "plan_for", method, path)))
 
 
 def show_source(loaded: Loaded, method: str, path: str) -> None:
@@ -112,7 +113,7 @@ def show_source(loaded: Loaded, method: str, path: str) -> None:
     if console.is_terminal:
         console.print(Syntax(source, "python", background_color="default", word_wrap=False))
     else:
-        console.print(Text(source))
+        typer.echo(source)
 
 
 def _asked(loaded: Loaded, question: str, method: str, path: str) -> Any:
@@ -193,7 +194,7 @@ def write_openapi(loaded: Loaded, output: Path | None) -> None:
     except Exception as error:
         raise UserCodeError("making the OpenAPI document") from error
     if output is None:
-        _stdout().print(Text(text), end="")
+        typer.echo(text, nl=False)
         return
     try:
         output.write_text(text, "utf-8")
