@@ -251,13 +251,14 @@ class FastAPI(Verbs, Starlette):
         """Adds the routes of the OpenAPI document and the documentation pages."""
         if not self.openapi_url:
             return
-        self.add_route(self.openapi_url, self._serve_openapi, include_in_schema=False)
+        self.add_route(self.openapi_url, self._serve_openapi, name="openapi", include_in_schema=False)
         if self.docs_url:
-            self.add_route(self.docs_url, self._serve_swagger_ui, include_in_schema=False)
+            self.add_route(self.docs_url, self._serve_swagger_ui, name="swagger_ui_html", include_in_schema=False)
             if self.swagger_ui_oauth2_redirect_url:
-                self.add_route(self.swagger_ui_oauth2_redirect_url, self._serve_oauth2_redirect, include_in_schema=False)
+                redirect_url = self.swagger_ui_oauth2_redirect_url
+                self.add_route(redirect_url, self._serve_oauth2_redirect, name="swagger_ui_redirect", include_in_schema=False)
         if self.redoc_url:
-            self.add_route(self.redoc_url, self._serve_redoc, include_in_schema=False)
+            self.add_route(self.redoc_url, self._serve_redoc, name="redoc_html", include_in_schema=False)
 
     async def _serve_openapi(self, request: Request) -> JSONResponse:
         root_path = _root_path(request)
