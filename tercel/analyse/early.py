@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 from pydantic_core import SchemaError, SchemaValidator
 
 from tercel.analyse.fields import ModelField
@@ -117,5 +117,5 @@ def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:
         return None
     try:
         return SchemaValidator(cast(Any, _fit(annotation.__pydantic_core_schema__))).validate_json
-    except (_Unfit, SchemaError, AttributeError, KeyError):
+    except (_Unfit, SchemaError, PydanticUserError, AttributeError, KeyError):
         return None

@@ -12,8 +12,6 @@ import functools
 import inspect
 import keyword
 import re
-import keyword
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -103,9 +101,6 @@ class _Planner:
 
     def slot(self, name: str) -> str:
         """A slot for a parameter or a callable: its own name where that is free, and an identifier in any case."""
-        if not name.isidentifier() or keyword.iskeyword(name):
-            name = re.sub(r"\W+", "_", f"{name}_").strip("_") or "value"
-            name = f"value_{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):  # `__name__` may be any text
             name = re.sub(r"\W", "_", f"it_{name}")
         candidate, number = name, 1

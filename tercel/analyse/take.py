@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, cast, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 from starlette.datastructures import FormData, Headers, ImmutableMultiDict, UploadFile
 
 from tercel.analyse.annotations import (
@@ -138,10 +138,16 @@ class ParamTaker:
         return value
 
 
-def _quick(field: ModelField, loc: tuple[Any, ...], key: Any) -> Quick:
-    """A closure for one scalar: look up, validate, and only on failure the work that errors need."""
+def _quick(field: ModelField, loc: tuple[Any, ...], key: Any) -> Quick | None:
+    """A closure for one scalar: look up, validate, and only on failure the work that errors need.
+
+    None for a type with names that do not exist (yet): such a parameter fails only once a value is sent.
+    """
     info = field.field_info
-    validate = field._type_adapter.validator.validate_python
+    try:
+        validate = field._type_adapter.validator.validate_python
+    except PydanticUserError:
+        return None
     simple_default = not info.is_required() and info.default_factory is None and not info.validate_default
     default = info.default if simple_default and isinstance(info.default, _IMMUTABLE) else Undefined
 
