@@ -1,0 +1,8 @@
+async def handle_get_filtered(ex):
+    # GET /filtered                                                                               # GET /filtered (routes.py:211)
+    result = await call_filtered()                                                                # GET /filtered (routes.py:211)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        data = dump_result(result, ex)
+        await ex.respond(HEAD, data)

@@ -1,0 +1,21 @@
+async def handle_get_generators(ex):
+    # GET /generators                                                                             # GET /generators (routes.py:159)
+    errors = []
+    async with RequestScope(ex) as scope:
+        query = last_values(ex.query_string)
+        limit = take_limit(query, errors)                                                         # limit: int (routes.py:114)
+        offset = take_offset(query, errors)                                                       # offset: int (routes.py:114)
+        page = FAILED if limit is FAILED or offset is FAILED else await call_page(limit=limit, offset=offset)  # Depends(page) (routes.py:114)
+        connection = await scope.enter_async(call_connection())                                   # Depends(connection) (routes.py:118)
+        transaction = await scope.enter_sync(call_transaction, dict(connection=connection))       # Depends(transaction) (routes.py:122)
+        work = await scope.enter_async(call_connection(), True)                                   # Depends(connection) (routes.py:118)
+        if errors:
+            raise check(errors, Undefined, FAILED, PLAN, ex)
+        result = await call_generators(transaction=transaction, work=work)                        # GET /generators (routes.py:159)
+        if isinstance(result, Response):
+            await scope.leave_function()
+            await respond_with(ex, result)
+        else:
+            data = dump_result(result, ex)
+            await scope.leave_function()
+            await ex.respond(HEAD, data)

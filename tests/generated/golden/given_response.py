@@ -1,0 +1,8 @@
+async def handle_get_response(ex):
+    # GET /response                                                                               # GET /response (routes.py:231)
+    result = await call_given_response()                                                          # GET /response (routes.py:231)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        data = json_bytes(result)
+        await ex.respond(HEAD, data)

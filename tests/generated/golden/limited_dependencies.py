@@ -1,0 +1,13 @@
+async def handle_get_limited(ex):
+    # GET /limited                                                                                # GET /limited (routes.py:181)
+    async with RequestScope(ex) as scope:
+        async with limit_roll.get_semaphore():
+            roll = await run_in_threadpool(call_roll)                                             # Depends(roll) (routes.py:139)
+        await scope.hold(limit_connection, False)
+        connection = await scope.enter_async(call_connection())                                   # Depends(connection) (routes.py:118)
+        result = await call_limited_dependencies(roll=roll, connection=connection)                # GET /limited (routes.py:181)
+        if isinstance(result, Response):
+            await respond_with(ex, result)
+        else:
+            data = dump_result(result, ex)
+            await ex.respond(HEAD, data)

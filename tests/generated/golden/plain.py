@@ -1,0 +1,8 @@
+async def handle_get_plain(ex):
+    # GET /plain                                                                                  # GET /plain (routes.py:53)
+    result = await call_plain()                                                                   # GET /plain (routes.py:53)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        data = dump_result(result, ex)
+        await ex.respond(HEAD, data)

@@ -1,0 +1,6 @@
+async def handle_get_raw(ex):
+    # GET /raw                                                                                    # GET /raw (routes.py:249)
+    tasks = background_tasks()
+    result = call_raw(tasks=tasks)                                                                # GET /raw (routes.py:249)
+    response = stream_response(RENDERER, result, None, tasks)
+    await respond_with(ex, response)

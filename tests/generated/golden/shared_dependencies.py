@@ -1,0 +1,20 @@
+async def handle_get_shared(ex):
+    # GET /shared                                                                                 # GET /shared (routes.py:134)
+    errors = []
+    mark_user = len(errors)
+    settings = await run_in_threadpool(call_settings)                                             # Depends(settings) (routes.py:110)
+    headers = raw_headers(ex)
+    x_token = take_x_token(headers, errors)                                                       # x-token: str (routes.py:126)
+    user = FAILED if x_token is FAILED else await call_user(settings=settings, x_token=x_token)   # Depends(user) (routes.py:126)
+    end_user = len(errors)
+    admin = FAILED if user is FAILED else await call_admin(user=user, settings=settings)          # Depends(admin) (routes.py:130)
+    if user is FAILED:
+        errors.extend(errors[mark_user:end_user])
+    if errors:
+        raise check(errors, Undefined, FAILED, PLAN, ex)
+    result = await call_shared_dependencies(admin=admin, user=user)                               # GET /shared (routes.py:134)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        data = dump_result(result, ex)
+        await ex.respond(HEAD, data)

@@ -1,0 +1,18 @@
+async def handle_get_sync(ex):
+    # GET /sync                                                                                   # GET /sync (routes.py:152)
+    errors = []
+    query = last_values(ex.query_string)
+    def hop():
+        settings = apart(call_settings)                                                           # Depends(settings) (routes.py:110)
+        roll = apart(call_roll)                                                                   # Depends(roll) (routes.py:139)
+        q = take_q(query, errors)                                                                 # q: str (routes.py:152)
+        if errors:
+            raise check(errors, Undefined, FAILED, PLAN, ex)
+        result = apart(call_synchronous_calls, settings=settings, roll=roll, q=q)                 # GET /sync (routes.py:152)
+        data = None if isinstance(result, Response) else dump_result(result, ex)
+        return settings, roll, q, result, data
+    settings, roll, q, result, data = await run_in_threadpool(hop)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        await ex.respond(HEAD, data)

@@ -1,0 +1,8 @@
+async def handle_get_untyped(ex):
+    # GET /untyped                                                                                # GET /untyped (routes.py:58)
+    result = await call_untyped()                                                                 # GET /untyped (routes.py:58)
+    if isinstance(result, Response):
+        await respond_with(ex, result)
+    else:
+        data = json_bytes(result)
+        await ex.respond(HEAD, data)
