@@ -122,6 +122,8 @@ class Renderer:
             response = self._rendered(value, arguments)
         if not is_body_allowed_for_status_code(response.status_code):
             response.body = b""
+            if "content-length" in response.headers:  # a 205: its emptiness is announced (RFC 9110 §15.3.6)
+                response.headers["content-length"] = "0"
         return add_injected(response, injected)
 
     def _rendered(self, value: Any, arguments: dict[str, Any]) -> Response:
