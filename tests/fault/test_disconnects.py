@@ -13,6 +13,8 @@ from tercel import BackgroundTasks, Body, Depends, Request, WebSocket, WebSocket
 from tercel.responses import StreamingResponse
 from tercel.sse import EventSourceResponse
 
+over_a_socket = pytest.mark.parametrize("protocol", ["direct"], indirect=True)
+
 
 def closing(journal):
     async def dependency():
@@ -112,6 +114,7 @@ def test_a_client_that_leaves_a_stream_is_no_error(make_app, client, journal):
     connected.close()  # an error that the server had logged would be raised here
 
 
+@pytest.mark.differs("a stream that waits is not told", always=False)
 def test_a_sync_stream_ends_when_its_client_leaves(make_app, client, journal):
     app = make_app()
 
@@ -134,14 +137,7 @@ def half_a_request(port, raw, *, reset=False):
     return connection
 
 
-@pytest.fixture
-def direct_only(protocol):
-    """Skips what can only be seen on a socket."""
-    if protocol != "direct":
-        pytest.skip("needs a socket")
-
-
-@pytest.mark.usefixtures("direct_only")
+@over_a_socket
 @pytest.mark.parametrize("reset", [False, True])
 def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, reset):
     app = make_app()
@@ -160,7 +156,7 @@ def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, r
     assert journal.until(True) == ["waiting", True]
 
 
-@pytest.mark.usefixtures("direct_only")
+@over_a_socket
 @pytest.mark.parametrize("reset", [False, True])
 def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, journal, reset):
     app = make_app()
@@ -181,7 +177,7 @@ def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, jou
     assert journal.entries == []
 
 
-@pytest.mark.usefixtures("direct_only")
+@over_a_socket
 @pytest.mark.differs("the server waits for the rest", always=False)
 def test_a_connection_whose_client_stopped_in_the_middle_of_a_body_is_closed(make_app, client):
     app = make_app()
@@ -274,7 +270,7 @@ def test_a_stream_stops_when_the_server_says_that_the_client_left(make_app, driv
 # -- WebSockets ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("direct_only")
+@over_a_socket
 @pytest.mark.differs("the server waits for a close frame", always=False)
 def test_a_websocket_client_that_vanishes_is_a_disconnect_with_1006(make_app, client, journal):
     app = make_app()
@@ -302,7 +298,7 @@ def test_a_websocket_client_that_vanishes_is_a_disconnect_with_1006(make_app, cl
     assert journal.until("exit") == [1006, "exit"]
 
 
-@pytest.mark.usefixtures("direct_only")
+@over_a_socket
 def test_sending_to_a_websocket_client_that_vanished_is_a_disconnect(make_app, client, journal):
     app = make_app()
     proceed = threading.Event()
