@@ -25,5 +25,3 @@ def audited(tasks: BackgroundTasks) -> None:
 async def sign_up(address: str, tasks: BackgroundTasks) -> str:
     tasks.add_task(send_mail, address, text="welcome")
     return "you will hear from us"
-
-

@@ -20,7 +20,7 @@ class Row:
     """What an object of a database might be."""
 
     name = "ada"
-    homePage = None  # noqa: N815
+    homePage = None
     password_hash = "$argon2id$..."
 
 

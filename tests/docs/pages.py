@@ -1,8 +1,8 @@
 """The code in the documentation as programs that can be run.
 
-A fence that opens with ` ```python ` begins a program; ` ```python more ` goes on with it and ` ```python test ` checks it, both in the
-program's namespace. The first line of a program that is also a file names it: `# examples/orders.py`. ` ```console run ` holds commands
-after `$ ` with what they print. Anything else is not run. Knows nothing of tercel. Read `test_pages.py` next.
+A fence that opens with ` ```python ` begins a program; ` ```python more ` goes on with it and ` ```python test ` checks it, both in
+the program's namespace. The first line of a program that is also a file names it: `# examples/orders.py`. ` ```console run ` holds
+commands after `$ ` with what they print. Anything else is not run. Knows nothing of tercel. Read `test_pages.py` next.
 """
 
 from __future__ import annotations

@@ -25,7 +25,13 @@ def test_a_command_prints_what_the_page_shows(command: Command) -> None:
     assert program == "tercel", f"{command.where}: only `tercel` is run here"
     environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "tercel", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-m", "tercel", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     printed = _without_blanks(done.stdout if done.returncode == 0 else done.stderr)
     if os.environ.get("TERCEL_DOCS") == "write" and printed != _without_blanks(command.output):

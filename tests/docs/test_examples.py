@@ -29,7 +29,9 @@ def test_an_example_is_shown_on_a_page_as_it_is(path: Path) -> None:
     if os.environ.get("TERCEL_DOCS") == "write" and SHOWN[name].blocks[0].text != source:
         _write(SHOWN[name], source)
     else:
-        assert SHOWN[name].blocks[0].text == source, "run `TERCEL_DOCS=write python -m pytest tests/docs` and look at the difference"
+        assert SHOWN[name].blocks[0].text == source, (
+            "run `TERCEL_DOCS=write python -m pytest tests/docs` and look at the difference"
+        )
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

@@ -13,11 +13,6 @@ from tests.docs.pages import PAGES, ROOT, Program, programs_of
 
 PROGRAMS = [pytest.param(program, id=program.where) for page in PAGES for program in programs_of(page)]
 
-pytestmark = [
-    # Starlette announces httpx2; which of the two is installed is not the documentation's business.
-    pytest.mark.filterwarnings("ignore:Using .httpx. with"),
-]
-
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(program: Program, tmp_path: Path) -> None:
@@ -26,7 +21,7 @@ def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(program
         return
     file = tmp_path / "test_program.py"
     file.write_text(program.source)
-    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "-W", "ignore:Using .httpx. with", "--rootdir", str(tmp_path)]
+    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, str(file)],
         cwd=ROOT,
