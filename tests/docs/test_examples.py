@@ -35,7 +35,8 @@ def test_an_example_is_shown_on_a_page_as_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_an_application_that_can_be_served(path: Path) -> None:
+def test_an_example_is_an_application_that_can_be_served(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     app = runpy.run_path(str(path))["app"]
     assert isinstance(app, FastAPI)
     assert app.openapi()["openapi"] == "3.1.0"

@@ -15,7 +15,10 @@ PROGRAMS = [pytest.param(program, id=program.where) for page in PAGES for progra
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(program: Program, tmp_path: Path) -> None:
+def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)  # programs name files of the repository as one does who stands in it
     if not program.has_test_functions:
         program.run()
         return
