@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -45,7 +46,8 @@ def load_app(name: str) -> AsgiApp:
 def import_failed(name: str, error: Exception) -> None:
     """Log that an application can not be imported, with the traceback from the application's own code on."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith(("tercel.server", "importlib")):
+    ours = (os.path.dirname(__file__) + os.sep, os.path.dirname(importlib.__file__) + os.sep, "<frozen importlib")
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(ours):
         traceback = traceback.tb_next
     _log.error("The application %s can not be imported", name, exc_info=error.with_traceback(traceback))
 

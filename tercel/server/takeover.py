@@ -29,19 +29,17 @@ class TransportFace:
 
     Args:
         transport: the real one.
-        on_close: unused by the face itself; kept for the owner's bookkeeping.
 
     Attributes:
         silent: nothing may be written: before the takeover is complete, and after a CLOSE frame.
     """
 
-    __slots__ = ("_get_size", "_transport", "silent", "write_real", "writelines_real")
+    __slots__ = ("_get_size", "_transport", "silent", "write_real")
 
-    def __init__(self, transport: asyncio.Transport, on_close: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._get_size = transport.get_write_buffer_size
         self.write_real = transport.write
-        self.writelines_real = transport.writelines
         self.silent = True
 
     def get_write_buffer_size(self) -> int:
@@ -53,8 +51,9 @@ class TransportFace:
             self.write_real(data)
 
     def writelines(self, data: Sequence[Any]) -> None:
+        # Joined: asyncio's own `writelines` forgets to pause the protocol before Python 3.12.9 and 3.13.2 (CVE-2024-12254).
         if not self.silent:
-            self.writelines_real([bytes(piece) for piece in data])
+            self.write_real(b"".join(data))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket":

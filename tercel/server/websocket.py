@@ -227,7 +227,7 @@ class WebSocketSession(WSListener):
         self._exchange.switched_protocols()
         self._server.upgraded(connection, self, self._exchange)
         self._state = _OPEN
-        self._face = TransportFace(self._transport, self.end)
+        self._face = TransportFace(self._transport)
         interval_s = self._config.ws_ping_interval_s
         if interval_s is not None:
             self._next_ping_s = self._loop.time() + interval_s

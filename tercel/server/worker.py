@@ -37,7 +37,7 @@ _log: Final = logging.getLogger("tercel.error")
 def main(control_fd: int) -> int:
     """Serve what the supervisor says. Returns the exit code."""
     control = socket.socket(fileno=control_fd)
-    line = _read_line(control)
+    line, letters = _read_order(control)
     if not line:
         return EXIT_FAILURE
     order: dict[str, Any] = json.loads(line)
@@ -53,20 +53,22 @@ def main(control_fd: int) -> int:
         return EXIT_FAILURE
     except KeyboardInterrupt:
         return EXIT_FAILURE
-    return run_loop(_serve(app, config, listeners, control))
+    return run_loop(_serve(app, config, listeners, control, letters))
 
 
-def _read_line(control: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\n"):
+def _read_order(control: socket.socket) -> tuple[bytes, bytes]:
+    """The line, and the letters that came behind it already; nothing when the supervisor is gone."""
+    data = b""
+    while b"\n" not in data:
         piece = control.recv(65_536)
         if not piece:
-            return b""
-        line += piece
-    return line
+            return b"", b""
+        data += piece
+    line, _, letters = data.partition(b"\n")
+    return line, letters
 
 
-async def _serve(app: AsgiApp, config: ServerConfig, listeners: list[socket.socket], control: socket.socket) -> int:
+async def _serve(app: AsgiApp, config: ServerConfig, listeners: list[socket.socket], control: socket.socket, letters: bytes) -> int:
     loop = asyncio.get_running_loop()
     control.setblocking(False)
 
@@ -94,12 +96,16 @@ async def _serve(app: AsgiApp, config: ServerConfig, listeners: list[socket.sock
             loop.remove_reader(control)
             _log.warning("The supervisor is gone: stopping")
             process.request_stop()
-        elif HURRY in letters:
+        obey(letters)
+
+    def obey(letters: bytes) -> None:
+        if HURRY in letters:
             process.hurry()
         elif STOP in letters:
             process.request_stop()
 
     process = ServingProcess(app, config, listeners, ready)
+    obey(letters)
     loop.add_reader(control, heard)
     try:
         return await process.run()

@@ -139,7 +139,7 @@ async def test_an_answer_before_the_body_is_read_ends_receive() -> None:
 
 async def test_messages_in_the_wrong_order_are_refused(errors: Records) -> None:
     async def app(scope: Any, receive: Receive, send: Send) -> None:
-        with pytest.raises(RuntimeError, match="before 'http.response.start'"):
+        with pytest.raises(RuntimeError, match=r"before 'http\.response\.start'"):
             await send({"type": "http.response.body", "body": b"x"})
         with pytest.raises(RuntimeError, match="does not fit an HTTP connection"):
             await send({"type": "websocket.accept"})

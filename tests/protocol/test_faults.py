@@ -1,4 +1,4 @@
-"""What applications do wrong, and clients that leave: one response or a visible end, one line in the log, never a corrupt stream."""
+"""What applications do wrong, and clients that leave: one response or a visible end, one line in the log, no corrupt stream."""
 
 from __future__ import annotations
 

@@ -1,0 +1,235 @@
+"""Small parts: forwarding fields, targets and hosts, the handshake, the reload filter, draining."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tercel.server.forwarded import ForwardedFields
+from tercel.server.handle import Draining
+from tercel.server.handshake import check_opening, switching_protocols, wants_websocket
+from tercel.server.reload import SourceFilter
+from tercel.server.request_head import Rejected, explain_syntax_error, is_host, parse_target, read_framing
+
+PEER = ("10.0.0.1", 5000)
+
+
+# -- forwarding fields ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("trusted", "peer", "expected"),
+    [
+        (["10.0.0.1"], PEER, True),
+        (["10.0.0.0/8"], PEER, True),
+        (["10.0.0.7/8"], PEER, True),
+        (["10.0.0.2"], PEER, False),
+        (["*"], PEER, True),
+        (["::1"], ("::1", 1), True),
+        (["10.0.0.1"], ("::ffff:10.0.0.1", 1), True),
+        (["10.0.0.1"], ("not an address", 1), False),
+        ([], None, True),
+        ([], PEER, False),
+    ],
+)
+def test_who_is_trusted(trusted: list[str], peer: tuple[str, int] | None, expected: bool) -> None:
+    assert ForwardedFields(True, trusted).trusts(peer) is expected
+    assert ForwardedFields(False, trusted).trusts(peer) is False
+
+
+def test_a_trusted_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="'proxy.example' is neither an address, a network nor"):
+        ForwardedFields(True, ["proxy.example"])
+
+
+@pytest.mark.parametrize(
+    ("value", "client"),
+    [
+        (b"203.0.113.9", ("203.0.113.9", 0)),
+        (b"203.0.113.9:1234", ("203.0.113.9", 1234)),
+        (b"2001:db8::1", ("2001:db8::1", 0)),
+        (b"[2001:db8::1]:1234", ("2001:db8::1", 1234)),
+        (b"[2001:db8::1]", ("2001:db8::1", 0)),
+        (b"1.1.1.1, 203.0.113.9", ("203.0.113.9", 0)),
+        (b"203.0.113.9, 10.0.0.2", ("203.0.113.9", 0)),
+        (b"10.0.0.3, 10.0.0.2", ("10.0.0.3", 0)),
+        (b"evil, 203.0.113.9, 10.0.0.2", ("203.0.113.9", 0)),
+        (b"203.0.113.9, unknown", PEER),
+        (b"203.0.113.9, evil, 10.0.0.2", ("10.0.0.2", 0)),
+        (b"", PEER),
+        (b",,", PEER),
+        (b"203.0.113.9:port", ("203.0.113.9", 0)),
+    ],
+)
+def test_the_client_is_the_last_that_is_no_trusted_proxy(value: bytes, client: tuple[str, int]) -> None:
+    fields = ForwardedFields(True, ["10.0.0.0/8"])
+    assert fields.read([(b"x-forwarded-for", value)], PEER, "http") == (client, "http")
+
+
+def test_lines_of_the_same_field_are_one_list() -> None:
+    fields = ForwardedFields(True, ["10.0.0.0/8"])
+    headers = [(b"x-forwarded-for", b"203.0.113.9"), (b"x-forwarded-for", b"10.0.0.2")]
+    assert fields.read(headers, PEER, "http")[0] == ("203.0.113.9", 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme"),
+    [
+        (b"https", "https"),
+        (b"HTTPS", "https"),
+        (b"wss", "https"),
+        (b"http, https", "https"),
+        (b"javascript", "http"),
+        (b"", "http"),
+    ],
+)
+def test_only_known_schemes_are_believed(value: bytes, scheme: str) -> None:
+    assert ForwardedFields(True, ["*"]).read([(b"x-forwarded-proto", value)], PEER, "http") == (PEER, scheme)
+
+
+@given(st.binary(max_size=60))
+def test_no_value_of_a_forwarding_field_raises(value: bytes) -> None:
+    client, scheme = ForwardedFields(True, ["10.0.0.0/8"]).read(
+        [(b"x-forwarded-for", value), (b"x-forwarded-proto", value)], PEER, "http"
+    )
+    assert client is not None
+    assert scheme in ("http", "https")
+
+
+# -- heads ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host", [b"test", b"test:80", b"test:", b"", b"127.0.0.1:8000", b"[::1]", b"[::1]:80", b"a_b.example", b"x%20"]
+)
+def test_valid_hosts(host: bytes) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host", [b"a b", b"a/b", b"u@a", b"a:b", b"a:1:2", b"[::1", b"::1", b"a\\b", b"a?b", b"a#b", b"a\xe9", b"[x]"]
+)
+def test_invalid_hosts(host: bytes) -> None:
+    assert not is_host(host)
+
+
+@given(st.binary(max_size=40))
+def test_every_target_is_parsed_or_rejected(target: bytes) -> None:
+    try:
+        found = parse_target(target, "GET")
+    except Rejected as rejected:
+        assert rejected.status == 400
+    else:
+        assert found.path.startswith("/")
+        assert found.raw_path.startswith(b"/")
+
+
+@pytest.mark.parametrize(
+    ("version", "values", "keep"),
+    [
+        ("1.1", [], True),
+        ("1.1", [b"close"], False),
+        ("1.1", [b"keep-alive"], True),
+        ("1.1", [b"keep-alive", b"Close"], False),
+        ("1.1", [b"close", b"keep-alive"], False),
+        ("1.0", [], False),
+        ("1.0", [b"Keep-Alive"], True),
+        ("1.0", [b"keep-alive, close"], False),
+    ],
+)
+def test_whether_a_connection_persists(version: str, values: list[bytes], keep: bool) -> None:
+    special = [(b"host", b"test"), *((b"connection", value) for value in values)]
+    assert read_framing(special, version).keep_alive is keep
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [(b"get / HTTP/1.1", 501), (b"GET / HTTP/2.0", 505), (b"GET / HTTP/1.1", 400), (b"\xff", 400), (b"", 400)],
+)
+def test_syntax_errors_are_explained_by_their_request_line(line: bytes, status: int) -> None:
+    assert explain_syntax_error(line + b"\r\nHost: x\r\n", "Invalid method encountered").status == status
+
+
+# -- the WebSocket handshake ---------------------------------------------------------------------------------------------------
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def test_the_example_of_the_rfc() -> None:
+    response = switching_protocols(KEY, "chat", [], b"")
+    assert b"\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in response
+    assert b"\r\nsec-websocket-protocol: chat\r\n" in response
+    assert response.endswith(b"\r\n\r\n")
+
+
+def test_the_handshakes_own_fields_are_not_the_applications() -> None:
+    extra = [(b"Upgrade", b"x"), (b"sec-websocket-accept", b"x"), (b"sec-websocket-extensions", b"x"), (b"x-mine", b"1")]
+    response = switching_protocols(KEY, None, extra, b"date: now\r\n").lower()
+    assert response.count(b"upgrade:") == 1
+    assert response.count(b"sec-websocket-accept:") == 1
+    assert b"sec-websocket-extensions" not in response
+    assert b"x-mine: 1\r\ndate: now\r\n\r\n" in response
+
+
+@pytest.mark.parametrize(
+    ("value", "wants"), [(b"websocket", True), (b"WebSocket", True), (b"h2c, websocket", True), (b"websockets", False)]
+)
+def test_who_wants_a_websocket(value: bytes, wants: bool) -> None:
+    assert wants_websocket(value) is wants
+
+
+@given(st.binary(max_size=30))
+def test_a_key_is_sixteen_bytes_in_base64(key: bytes) -> None:
+    headers = [(b"sec-websocket-version", b"13"), (b"sec-websocket-key", key)]
+    try:
+        check_opening(headers, None)
+    except Rejected as rejected:
+        assert rejected.status == 400
+    else:
+        assert len(base64.b64decode(key)) == 16
+
+
+# -- reload, draining ----------------------------------------------------------------------------------------------------------
+
+
+def test_which_files_are_a_reason_to_restart(tmp_path: Path) -> None:
+    accepts = SourceFilter(("*.py", "*.html"), (".*", "node_modules", "*.tmp.py"), (str(tmp_path),))
+
+    def accepted(name: str) -> bool:
+        return accepts(None, str(tmp_path / name))
+
+    assert accepted("app.py")
+    assert accepted("pkg/page.html")
+    assert not accepted("data.json")
+    assert not accepted("node_modules/x/app.py")
+    assert not accepted(".venv/lib/app.py")
+    assert not accepted("app.tmp.py")
+
+
+def test_a_hidden_folder_above_the_watched_one_does_not_matter(tmp_path: Path) -> None:
+    root = tmp_path / ".hidden" / "project"
+    assert SourceFilter(("*.py",), (".*",), (str(root),))(None, str(root / "app.py"))
+
+
+def test_whoever_asked_is_told_once_and_an_error_stops_nobody() -> None:
+    told: list[str] = []
+    draining = Draining()
+
+    def fails() -> None:
+        raise LookupError
+
+    draining.subscribe(lambda: told.append("first"))
+    draining.subscribe(fails)
+    forget = draining.subscribe(lambda: told.append("forgotten"))
+    draining.subscribe(lambda: told.append("last"))
+    forget()
+    errors = draining.begin()
+    assert [type(error) for error in errors] == [LookupError]
+    assert told == ["first", "last"]
+    assert draining.begin() == []
+    draining.subscribe(lambda: told.append("late"))()
+    assert told == ["first", "last", "late"]
