@@ -15,9 +15,6 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 import httpx
 from pydantic import BaseModel, Field, model_validator
-from tercel.requests import HTTPConnection
-from tercel.responses import JSONResponse, Response
-from tercel.sse import EventSourceResponse
 
 from demo.errors import AppError
 from demo.inputs import Text
@@ -25,6 +22,9 @@ from demo.language_model import NGramModel
 from demo.metrics import Metrics, MetricsDep
 from demo.settings import Settings
 from tercel import APIRouter, Depends
+from tercel.requests import HTTPConnection
+from tercel.responses import JSONResponse, Response
+from tercel.sse import EventSourceResponse
 
 __all__ = ["Backend", "make_backend", "router"]
 

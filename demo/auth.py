@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel
 from sqlalchemy import select
-from tercel.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 
 from demo.database import SessionDep
 from demo.errors import AppError
@@ -19,6 +18,7 @@ from demo.passwords import PasswordsDep
 from demo.tables import User
 from demo.tokens import TokensDep
 from tercel import APIRouter, Depends
+from tercel.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
 
 __all__ = ["CurrentUser", "Role", "require_role", "router"]
 

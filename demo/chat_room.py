@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from tercel.requests import HTTPConnection
-
 from demo.delivery import Outgoing, connection, incoming
 from demo.feed import Hub
 from demo.inputs import Username
 from tercel import APIRouter, Depends, WebSocket
+from tercel.requests import HTTPConnection
 
 __all__ = ["ChatRoom", "router"]
 

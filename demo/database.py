@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from tercel.requests import HTTPConnection
 
 from demo.tables import Base
 from tercel import Depends
+from tercel.requests import HTTPConnection
 
 __all__ = ["Database", "DatabaseDep", "SessionDep", "open_database"]
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import BaseModel
-from tercel.sse import EventSourceResponse, ServerSentEvent
 
 from demo.settings import SettingsDep
 from tercel import APIRouter, Header
+from tercel.sse import EventSourceResponse, ServerSentEvent
 
 __all__ = ["router"]
 

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import httpx
-from tercel.requests import HTTPConnection
 
 from demo.errors import AppError
 from demo.settings import SettingsDep
 from tercel import APIRouter, Depends, FastAPI, Response
+from tercel.requests import HTTPConnection
 
 __all__ = ["HttpClientDep", "open_http_client", "router"]
 

@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from tercel.requests import HTTPConnection
 
 from demo.database import DatabaseDep
 from demo.delivery import HangUp, Outgoing, connection, incoming
@@ -31,6 +30,7 @@ from demo.settings import Settings, SettingsDep
 from demo.tables import User
 from demo.tokens import Claims, TokensDep
 from tercel import APIRouter, Depends, Query, WebSocket
+from tercel.requests import HTTPConnection
 
 __all__ = ["Channel", "Hub", "HubDep", "publish_prices", "router"]
 

@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
-from tercel.exceptions import HTTPException
-from tercel.responses import PlainTextResponse
-from tercel.security import APIKeyHeader
-
 from demo.metrics import MetricsDep
 from demo.settings import SettingsDep
 from tercel import Depends, FastAPI, Request, Security
+from tercel.exceptions import HTTPException
+from tercel.responses import PlainTextResponse
+from tercel.security import APIKeyHeader
 
 __all__ = ["internal_api"]
 

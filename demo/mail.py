@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import BaseModel
-from tercel.requests import HTTPConnection
 
 from demo.errors import AppError
 from demo.metrics import Metrics
 from tercel import APIRouter, Depends, Query
+from tercel.requests import HTTPConnection
 
 __all__ = ["MailerDep", "open_mailer", "router"]
 

@@ -5,9 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from tercel.requests import HTTPConnection
-
 from tercel import Depends
+from tercel.requests import HTTPConnection
 
 __all__ = ["Metrics", "MetricsDep"]
 

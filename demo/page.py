@@ -5,10 +5,9 @@ No build step and nothing from other hosts: what is in the folder is what the br
 
 from pathlib import Path
 
+from tercel import APIRouter
 from tercel.responses import FileResponse
 from tercel.staticfiles import StaticFiles
-
-from tercel import APIRouter
 
 __all__ = ["STATIC_FOLDER", "router", "static_files"]
 

@@ -9,10 +9,10 @@ from typing import Annotated
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from tercel.concurrency import run_in_threadpool
-from tercel.requests import HTTPConnection
 
 from tercel import Depends
+from tercel.concurrency import run_in_threadpool
+from tercel.requests import HTTPConnection
 
 __all__ = ["Passwords", "PasswordsDep"]
 

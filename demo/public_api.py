@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import select
-from tercel.exceptions import HTTPException, RequestValidationError
 
 from demo.database import Database
 from demo.errors import EscapedJSONResponse, describe_validation
 from demo.inputs import Line
 from demo.tables import Product
 from tercel import FastAPI, Request
+from tercel.exceptions import HTTPException, RequestValidationError
 
 __all__ = ["public_api"]
 

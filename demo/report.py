@@ -9,11 +9,11 @@ import io
 from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import select
-from tercel.responses import StreamingResponse
 
 from demo.database import SessionDep
 from demo.tables import Sale
 from tercel import APIRouter, Depends, Response
+from tercel.responses import StreamingResponse
 
 __all__ = ["router"]
 

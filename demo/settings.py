@@ -12,9 +12,9 @@ from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from sqlalchemy.engine import make_url
-from tercel.requests import HTTPConnection
 
 from tercel import Depends
+from tercel.requests import HTTPConnection
 
 __all__ = ["Settings", "SettingsDep"]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import jwt
-from tercel.requests import HTTPConnection
 
 from demo.errors import AppError
 from demo.inputs import LARGEST_ROW_ID
 from tercel import Depends
+from tercel.requests import HTTPConnection
 
 __all__ = ["Claims", "Tokens", "TokensDep"]
 

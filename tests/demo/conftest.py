@@ -46,5 +46,6 @@ def serve(server_name: str, tmp_path: Path) -> Iterator[Serve]:
 @pytest.fixture
 def client(server: Served) -> Iterator[httpx.Client]:
     """A client of the shared server."""
+    assert server.process.poll() is None, f"the server has ended:\n{server.log}"
     with httpx.Client(base_url=server.url, timeout=20) as ready:
         yield ready

@@ -132,14 +132,14 @@ def test_a_stuck_client_neither_delays_nor_drops_the_others(server: Served) -> N
             for number in range(messages):
                 await talker.send(f"{time.monotonic()} {number} {filler}")
             for delays, left in await asyncio.gather(*readers, echoes):
-                assert max(delays) < 5, "nobody waits for the one who is stuck"
+                assert max(delays) < 10, "nobody waits for the one who is stuck"
                 assert left == ["stuck"], "and nobody else is dropped"
             assert server.metrics()["chat"]["dropped"] == dropped + 1
             for one in clients:
                 await one.close()
             stuck.close()
 
-    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S * 2))
+    asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S * 1.5))
 
 
 def test_a_flood_from_one_member_reaches_all_who_read(server: Served) -> None:

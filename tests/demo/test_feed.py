@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.demo.conftest import Serve
-from tests.demo.serving import Served
+from tests.demo.serving import Served, served
+from tests.demo.test_features import eventually
 
 DEADLINE_S = 20.0
 
@@ -47,12 +50,27 @@ def test_without_a_valid_token_the_answer_is_401_and_no_socket(server: Served, q
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S))
 
 
-def test_an_expired_token_is_refused(serve: Serve) -> None:
-    server = serve(JWT_LIFETIME_S="0")
+SECRET = "a secret of at least thirty-two bytes"
 
+
+@pytest.fixture(scope="module")
+def impatient(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that asks often whether somebody is there, and whose tokens a test can make."""
+    settings = {"FEED_PING_INTERVAL_S": "0.2", "FEED_PONG_TIMEOUT_S": "3", "JWT_SECRET": SECRET}
+    with served(server_name, tmp_path_factory.mktemp("impatient"), settings) as running:
+        yield running
+
+
+def listen_for(server: Served, seconds: float) -> connect:
+    """Connect with a token that is good for so long."""
+    token = jwt.encode({"sub": "1", "exp": time.time() + seconds}, SECRET, algorithm="HS256")
+    return connect(f"{server.ws_url}/ws/feed?token={token}")
+
+
+def test_an_expired_token_is_refused(impatient: Served) -> None:
     async def scenario() -> None:
         with pytest.raises(InvalidStatus) as refused:
-            async with listen(server):
+            async with listen_for(impatient, seconds=-1):
                 pass
         assert refused.value.response.status_code == 401
 
@@ -114,13 +132,9 @@ def test_a_bad_message_gets_an_error_frame_and_the_feed_goes_on(server: Served, 
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S))
 
 
-def test_a_peer_that_does_not_answer_pings_is_closed_and_one_that_does_is_not(serve: Serve) -> None:
-    server = serve(FEED_PING_INTERVAL_S="0.2", FEED_PONG_TIMEOUT_S="3")
-
+def test_a_peer_that_does_not_answer_pings_is_closed_and_one_that_does_is_not(impatient: Served) -> None:
     async def scenario() -> None:
-        token = server.token("viewer")
-        address = f"{server.ws_url}/ws/feed?token={token}"
-        async with connect(address) as silent, connect(address) as alive:
+        async with listen_for(impatient, seconds=100) as silent, listen_for(impatient, seconds=100) as alive:
 
             async def answer_until_the_other_is_closed() -> None:
                 while True:
@@ -141,16 +155,14 @@ def test_a_peer_that_does_not_answer_pings_is_closed_and_one_that_does_is_not(se
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S))
 
 
-def test_the_feed_ends_with_the_token_that_opened_it(serve: Serve) -> None:
-    server = serve(FEED_PING_INTERVAL_S="0.2", JWT_LIFETIME_S="2")
-
+def test_the_feed_ends_with_the_token_that_opened_it(impatient: Served) -> None:
     async def scenario() -> None:
         async def answer_for_ever(client: ClientConnection) -> None:
             while True:
                 await receive(client, "ping")
                 await tell(client, type="pong")
 
-        async with listen(server) as client:
+        async with listen_for(impatient, seconds=2) as client:
             with pytest.raises(ConnectionClosed) as closed:
                 await answer_for_ever(client)
             assert closed.value.rcvd is not None
@@ -159,15 +171,15 @@ def test_the_feed_ends_with_the_token_that_opened_it(serve: Serve) -> None:
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S))
 
 
-def test_closed_connections_leave_no_subscribers_behind(serve: Serve) -> None:
-    server = serve()
+def test_closed_connections_leave_no_subscribers_behind(server: Served) -> None:
+    def connections() -> int:
+        return server.metrics()["feed"]["connections"]
 
     async def scenario() -> None:
         async with listen(server) as client:
             await tell(client, type="subscribe", channel="prices")
             await receive(client, "subscribed")
-            assert server.metrics()["feed"]["connections"] == 1
-        while server.metrics()["feed"]["connections"]:  # each turn is a request, so this does not spin
-            pass
+            assert eventually(lambda: connections() == 1)
+        assert eventually(lambda: connections() == 0)
 
     asyncio.run(asyncio.wait_for(scenario(), DEADLINE_S))
