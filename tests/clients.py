@@ -272,7 +272,7 @@ class AsgiClient(Client):
     ) -> Generator[Socket]:
         with (
             pytest.raises(raises) if raises else contextlib.nullcontext(),
-            self.http.websocket_connect(path, subprotocols=subprotocols, headers=headers or {}) as session,
+            self.http.websocket_connect(path, subprotocols=subprotocols, headers=dict(headers or {})) as session,
         ):
             yield AsgiSocket(session)
 
@@ -280,7 +280,7 @@ class AsgiClient(Client):
         from starlette.testclient import WebSocketDenialResponse
         from starlette.websockets import WebSocketDisconnect
 
-        with pytest.raises(WebSocketDisconnect) as caught, self.http.websocket_connect(path, headers=headers or {}):
+        with pytest.raises(WebSocketDisconnect) as caught, self.http.websocket_connect(path, headers=dict(headers or {})):
             pass
         error = caught.value
         if isinstance(error, WebSocketDenialResponse):
