@@ -104,16 +104,15 @@ async def test_a_body_without_a_limit_is_not_limited(app_of: AppOf) -> None:
 
 
 async def test_accepting_pauses_at_the_limit_of_connections(app_of: AppOf) -> None:
-    async with serving(app_of(hello), config(max_connections=2)) as server:
-        async with connected(server) as first, connected(server) as second:
-            assert (await first.get()).status == 200
-            assert (await second.get()).status == 200
-            async with connected(server) as third:
-                await third.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(third.reader.read(1), 0.1)
-                await first.close()
-                assert (await third.response()).status == 200
+    async with serving(app_of(hello), config(max_connections=2)) as server, connected(server) as first, connected(server) as second:
+        assert (await first.get()).status == 200
+        assert (await second.get()).status == 200
+        async with connected(server) as third:
+            await third.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(third.reader.read(1), 0.1)
+            await first.close()
+            assert (await third.response()).status == 200
 
 
 async def test_a_body_the_application_does_not_read_holds_the_client_back(app_of: AppOf) -> None:
@@ -293,8 +292,10 @@ async def test_a_client_that_leaves_the_end_of_a_response_is_dropped(app_of: App
     async def handler(ex: Exchange) -> None:
         await ex.respond(TEXT, b"x" * 20_000_000)
 
-    async with serving(app_of(handler), config(write_timeout_s=0.1, keep_alive_timeout_s=0.05)) as server:
-        async with connected(server, limit=1000) as peer:
-            await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-            await until(lambda: bool(server.connections))
-            await until(lambda: not server.connections)
+    async with (
+        serving(app_of(handler), config(write_timeout_s=0.1, keep_alive_timeout_s=0.05)) as server,
+        connected(server, limit=1000) as peer,
+    ):
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await until(lambda: bool(server.connections))
+        await until(lambda: not server.connections)

@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +100,8 @@ async def test_what_can_not_be_listened_on_is_said_in_words() -> None:
         bind_sockets(config(host="192.0.2.1"))
     with pytest.raises(BindError, match="file descriptor 999 is not an open socket"):
         bind_sockets(config(fd=999))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        with pytest.raises(BindError, match="is not a stream socket"):
-            bind_sockets(config(fd=datagrams.fileno()))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams, pytest.raises(BindError, match="is not a stream socket"):
+        bind_sockets(config(fd=datagrams.fileno()))
 
 
 async def test_a_name_with_several_addresses_is_served_on_all_with_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +141,8 @@ class Certificates:
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificates]:
-    yield Certificates(tmp_path_factory.mktemp("tls"))
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("tls"))
 
 
 async def test_tls_serves_http_and_websocket(certificates: Certificates) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import httptools
 import pytest
@@ -21,7 +22,7 @@ def decode(data: bytes, cuts: list[int]) -> tuple[bytes, bytes] | str:
     decoder = ChunkedDecoder(1000)
     body = b""
     positions = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-    pieces = [data[start:stop] for start, stop in zip(positions, positions[1:], strict=False)]
+    pieces = [data[start:stop] for start, stop in pairwise(positions)]
     for index, piece in enumerate(pieces):
         out: list[bytes] = []
         try:
