@@ -1,8 +1,8 @@
 """The drop-in import hook: `import fastapi` gives Tercel's objects, one identity per object, whether or not FastAPI is installed.
 
-`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites; processes that the
-program starts inherit it. The names come from `tercel.compat.fastapi` and, where that has no module of a name, from Tercel's own public
-modules. Read `tercel.dropin_shim` for the other way in, a distribution named `fastapi`.
+`install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites; processes that
+the program starts inherit it. The names come from `tercel.compat.fastapi` and, where that has no module of a name, from Tercel's own
+public modules. Read `tercel.dropin_shim` for the other way in, a distribution named `fastapi`.
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ _PUBLIC = frozenset(
 )
 """FastAPI's modules that need no facade: Tercel's public module of the name has all of its names."""
 
+_AT_ONCE = (
+    "applications background concurrency datastructures dependencies.models dependencies.utils encoders exception_handlers exceptions "
+    "logger middleware openapi.constants openapi.docs openapi.models openapi.utils param_functions params requests responses routing "
+    "security.api_key security.base security.http security.oauth2 security.open_id_connect_url security.utils sse types utils websockets"
+).split()
+"""What `import fastapi` imports too, so that `fastapi.routing` and the like work without another import."""
+
 
 class DropInError(ImportError):
     """The hook came too late: FastAPI itself has been imported."""
@@ -89,7 +96,10 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         assert module.__spec__ is not None
         name, (_, own) = module.__spec__.name, module.__spec__.loader_state
         module.__spec__ = own
-        if name == f"{_NAME}.routing":
+        if name == _NAME:
+            for part in _AT_ONCE:
+                importlib.import_module(f"{_NAME}.{part}")
+        elif name == f"{_NAME}.routing":
             from tercel.routing.replaced import watch
 
             watch(module)

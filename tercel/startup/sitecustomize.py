@@ -1,8 +1,8 @@
-"""Puts the drop-in hook into Python processes that a program under the hook starts. Runs at their start, found by way of PYTHONPATH.
+"""Puts the drop-in hook into Python processes that a program under the hook starts. Runs when they start, by way of PYTHONPATH.
 
-`tercel.dropin.install()` puts this folder in front of PYTHONPATH. Nothing of Tercel is imported here until somebody imports `fastapi`,
-so that processes that never do start as fast as before. A `sitecustomize` that this one hides is run afterwards, as if this one were
-not there. Setting TERCEL_DROPIN=0 keeps the hook out of a process.
+`tercel.dropin.install()` puts this folder in front of PYTHONPATH. Nothing of Tercel is imported here until somebody imports
+`fastapi`, so that processes that never do start as fast as before. A `sitecustomize` that this one hides is run afterwards, as if
+this one were not there. Setting TERCEL_DROPIN=0 keeps the hook out of a process.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python3 -m tools.conformance                    # all of it; environment variables PYTHON and ENGINE choose where
     python3 -m tools.conformance tests/test_sse.py  # a part
-    python3 -m tools.conformance record             # runs the original and rewrites demanded.txt for this Python
+    python3 -m tools.conformance record [PATH ...]  # runs the original and rewrites demanded.txt for this Python
     python3 -m tools.conformance lock               # rewrites requirements.txt
 
 The suite is downloaded (version and hash in sdist.txt) into `.cache/conformance`, without FastAPI's own code, so that nothing of it
@@ -101,8 +101,8 @@ def run_suite(python: Path, folder: Path, paths: list[str], *, hook: bool, engin
     results = HOME / f"outcomes-{os.getpid()}.json"
     command = [str(python), "-m", "pytest", "-q", "-p", "outcomes", f"--outcomes={results}", "-n", workers, "--tb=short", "-rfE"]
     command += ["-p", "no:sugar", "-p", "no:cacheprovider", "--maxfail=100000", *(f"--ignore={path}" for path in NEVER_RUN)]
-    if hook:
-        command += ["-p", "tercel.dropin"]
+    # On the original a slow machine must not change the facts.
+    command += ["-p", "tercel.dropin"] if hook else ["-o", "timeout=180"]
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "TERCEL_ENGINE": engine, "PYTHONDONTWRITEBYTECODE": "1"}
     code = subprocess.run([*command, *(paths or ["tests"])], cwd=folder, env=environment).returncode
@@ -136,7 +136,7 @@ def record(arguments: argparse.Namespace) -> int:
     python = ensure_environment(arguments.python, original=True)
     number = ".".join(map(str, version_of(python) or ()))
     folder = unpack(download(python), with_fastapi=True)
-    outcomes = run_suite(python, folder, [], hook=False, engine="compiled", workers=arguments.workers)
+    outcomes = run_suite(python, folder, arguments.paths, hook=False, engine="compiled", workers=arguments.workers)
     write_demanded(HERE, number, outcomes)
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     say(f"{passed} of {len(outcomes)} tests pass on the original, Python {number}; written to {DEMANDED}")
@@ -172,7 +172,7 @@ def lock(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Runs the command line; 0 when nothing demanded failed."""
     parser = argparse.ArgumentParser(prog="python3 -m tools.conformance", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", nargs="*", metavar="PATH | record | lock", help="a part of the suite, or what else to do")
+    parser.add_argument("what", nargs="*", metavar="[record | lock] PATH", help="what to do, and with which part of the suite")
     parser.add_argument("--python", default=os.environ.get("PYTHON") or None, help="version, command or path")
     parser.add_argument("--engine", default=os.environ.get("ENGINE") or "compiled", choices=["compiled", "interpreted"])
     parser.add_argument("--workers", default=os.environ.get("WORKERS") or "2", help="processes that run tests (2)")
@@ -180,7 +180,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # see tools/environment.py
     command = {"record": record, "lock": lock}.get(arguments.what[0] if arguments.what else "", compare)
-    arguments.paths = arguments.what if command is compare else []
+    arguments.paths = arguments.what if command is compare else arguments.what[1:]
     try:
         return command(arguments)
     except Problem as problem:

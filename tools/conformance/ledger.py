@@ -141,11 +141,11 @@ _HEADER = """\
 
 
 def write_demanded(folder: Path, python: str, outcomes: Mapping[str, str]) -> None:
-    """Writes what passed on the original; lines of other Pythons are kept where they still differ from the base."""
+    """Writes what passed on the original, over what is known of the same files; lines of other Pythons stay where they differ."""
     mine = _lines(outcomes)
     target = folder / DEMANDED
     known = _sections(target.read_text("utf-8")) if target.exists() else {}
-    known[python] = mine
+    known.setdefault(python, {}).update(mine)
     base = known.get(BASE, mine)
     lines: list[str] = []
     for path in sorted({path for version in known.values() for path in version}):
