@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from tercel.analyse.dependant import unwrapped
-from tercel.http.errors import DeclarationError, FastAPIError
+from tercel.http.errors import DeclarationError, DependencyScopeError, FastAPIError
 from tercel.plan import Origin
 
 __all__ = ["locate", "origin_of"]
@@ -33,11 +33,21 @@ def origin_of(call: Callable[..., Any], parameter: inspect.Parameter) -> Iterato
         yield
     except DeclarationError as error:
         place = locate(call, "")
-        text = f"{getattr(call, '__name__', type(call).__name__)}({parameter})"
-        raise type(error)(error.what, [(place, text), *error.where], error.advice) from error.__cause__
-    except FastAPIError as error:
-        # Not ours to rewrite: the message is FastAPI's; where it happened is added as a note.
-        place = locate(call, "")
-        if place.file:
-            error.add_note(f"  {place.file}:{place.line}  parameter {parameter}")
+        raise type(error)(error.what, [(place, _shown(call, parameter)), *error.where], error.advice) from error.__cause__
+    except DependencyScopeError:
         raise
+    except FastAPIError as error:
+        name = parameter.name
+        advice = (
+            f"Write `{name}: Annotated[..., Depends(...)]` if it is a dependency, or annotate it with a type that pydantic knows."
+        )
+        raise DeclarationError(str(error), [(locate(call, ""), _shown(call, parameter))], advice) from error.__cause__
+
+
+def _shown(call: Callable[..., Any], parameter: inspect.Parameter) -> str:
+    """A callable with one of its parameters, as one would point at it."""
+    annotation: Any = parameter.annotation
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    name = "" if annotation is parameter.empty else f": {getattr(annotation, '__name__', annotation)}"
+    return f"{getattr(call, '__name__', type(call).__name__)}(..., {parameter.name}{name}, ...)"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import anyio
 from starlette.background import BackgroundTask
@@ -205,7 +206,55 @@ async def _until_disconnect(ex: Exchange, work: Callable[[], Awaitable[None]]) -
 # -- responses ---------------------------------------------------------------------------------------------------------------------
 
 
-class PlannedStream(StreamingResponse):
+class _Sending:
+    """Sends a generator's items itself: the head with the first of them, cancelled when the client goes away.
+
+    Attributes:
+        generator: what the endpoint returned when it was called.
+        encode: one item -> bytes.
+        events: server-sent events, with comments in times of silence.
+    """
+
+    generator: Any
+    encode: Callable[[Any], bytes]
+    events = False
+    background: BackgroundTask | None
+
+    async def send_to(self, ex: Exchange) -> None:
+        """Streams to an exchange, then runs the background task."""
+        send = _send_events if self.events else _send_items
+        head = _head(cast(Response, self))
+        await _until_disconnect(ex, lambda: send(ex, head, self.generator, self.encode))
+        if self.background is not None:
+            await self.background()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.send_to(ASGIExchange(scope, receive, send))
+
+
+@lru_cache(maxsize=256)
+def _sending(response_class: type[StreamingResponse]) -> type[StreamingResponse]:
+    """The class, sending as `_Sending` does."""
+    return type(response_class.__name__, (_Sending, response_class), {"__module__": response_class.__module__})
+
+
+def _raw_response(response_class: type[Response], generator: Any, arguments: dict[str, Any]) -> Response:
+    """The response of a class of the user's around a generator; one that sends in a way of its own is left to do so."""
+    content = _eager_items(generator) if hasattr(generator, "__aiter__") else generator
+    plain = (
+        issubclass(response_class, StreamingResponse)
+        and response_class.__call__ is _streaming_call
+        and response_class.stream_response is _streaming_send
+    )
+    if not plain:
+        return response_class(content=content, **arguments)
+    response: Any = _sending(cast("type[StreamingResponse]", response_class))(content=content, **arguments)  # type: ignore[arg-type]
+    response.generator = generator
+    response.encode = lambda chunk: chunk.encode(response.charset) if isinstance(chunk, str) else bytes(chunk)
+    return cast(Response, response)
+
+
+class PlannedStream(_Sending, StreamingResponse):
     """The response of a generator endpoint: its status and headers may be changed before it is sent; its items follow the plan.
 
     Args:
@@ -238,16 +287,6 @@ class PlannedStream(StreamingResponse):
             async for item in items:
                 yield self.encode(item)
 
-    async def send_to(self, ex: Exchange) -> None:
-        """Streams to an exchange, then runs the background task."""
-        send = _send_events if self.events else _send_items
-        await _until_disconnect(ex, lambda: send(ex, _head(self), self.generator, self.encode))
-        if self.background is not None:
-            await self.background()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.send_to(ASGIExchange(scope, receive, send))
-
 
 def stream_response(renderer: Any, generator: Any, injected: Response | None, background: BackgroundTask | None) -> Response:
     """The response of a generator endpoint, with what the injected response adds."""
@@ -258,8 +297,7 @@ def stream_response(renderer: Any, generator: Any, injected: Response | None, ba
     elif renderer.stream == "jsonl":
         response = PlannedStream(generator, renderer.line, events=False, media_type="application/jsonl", **arguments)
     else:
-        content = _eager_items(generator) if hasattr(generator, "__aiter__") else generator
-        response = renderer.response_class(content=content, **arguments)
+        response = _raw_response(renderer.response_class, generator, arguments)
     if injected is not None:
         response.headers.raw.extend(injected.headers.raw)
     return response
@@ -268,7 +306,7 @@ def stream_response(renderer: Any, generator: Any, injected: Response | None, ba
 async def send_streaming_response(ex: Exchange, response: Response) -> bool:
     """Streams a response on Tercel's own server without ASGI messages; False for classes that send in ways of their own."""
     kind = type(response)
-    if isinstance(response, PlannedStream) and kind.__call__ is PlannedStream.__call__:
+    if isinstance(response, _Sending) and getattr(kind, "__call__", None) is _Sending.__call__:  # noqa: B004
         await response.send_to(ex)
         return True
     if (

@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from tercel.compile.streams import send_streaming_response
 from tercel.http.background import BackgroundTasks
-from tercel.http.body import is_json_content_type, parse_json
+from tercel.http.body import is_json_content_type, may_validate_bytes, parse_json
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
 from tercel.http.limits import body_limit_error
@@ -216,7 +216,7 @@ async def read_model(ex: Exchange, strict: bool, validate: Callable[[bytes], Any
     """
     if ex.view is None and Request.body is _stock_body:
         raw = await _bytes(ex)
-        if raw and _is_json(ex, strict):
+        if raw and _is_json(ex, strict) and may_validate_bytes(raw):
             try:
                 return raw, validate(raw)
             except ValidationError:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from pydantic.main import IncEx
 from starlette.responses import JSONResponse, Response
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 Responses = dict[int | str, dict[str, Any]]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OperationArguments(TypedDict, total=False):
@@ -158,7 +159,7 @@ def complete(function: str, defaults: Mapping[str, Any], given: Mapping[str, Any
     return {**defaults, **given}
 
 
-def with_signature(*leading: str, defaults: Mapping[str, Any], required: str = "") -> Callable[[Any], Any]:
+def with_signature(*leading: str, defaults: Mapping[str, Any], required: str = "") -> Callable[[F], F]:
     """Shows the options as keyword parameters to `inspect.signature`, editors and documentation tools.
 
     Args:
@@ -166,14 +167,14 @@ def with_signature(*leading: str, defaults: Mapping[str, Any], required: str = "
     """
     mandatory = set(required.split())
 
-    def decorate(function: Any) -> Any:
+    def decorate(function: F) -> F:
         kind = inspect.Parameter
         shown = [
             kind(name, kind.POSITIONAL_OR_KEYWORD, default=kind.empty if name in mandatory or name == "self" else None)
             for name in leading
         ]
         shown += [kind(name, kind.KEYWORD_ONLY, default=value) for name, value in defaults.items()]
-        function.__signature__ = inspect.Signature(shown)
+        function.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
         return function
 
     return decorate

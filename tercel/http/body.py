@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
-__all__ = ["JSON_DEPTH_LIMIT", "is_json_content_type", "parse_json"]
+__all__ = ["JSON_DEPTH_LIMIT", "is_json_content_type", "may_validate_bytes", "parse_json"]
 
 # Arrays and objects inside one another. More than any document people write, and half of what the standard parser itself can take
 # under Python's default recursion limit (1,000), so that code which walks the result has room left.
@@ -51,6 +51,12 @@ def parse_json(raw: bytes) -> Any:
     if _may_overflow(raw):
         return _parse_strictly(raw)
     return value
+
+
+def may_validate_bytes(raw: bytes) -> bool:
+    """Whether a validator of JSON bytes may see the document in place of `parse_json`, which also looks at what is overwritten by a
+    later key of the same name."""
+    return json.loads is _stock_loads and b"NaN" not in raw and b"Infinity" not in raw
 
 
 # -- numbers that become infinite ----------------------------------------------------------------------------------------------
