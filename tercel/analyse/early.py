@@ -89,7 +89,8 @@ def _fit(schema: Any) -> dict[str, Any]:
             if field["type"] != "model-field":
                 raise _Unfit(field["type"])
             fields[name] = {**field, "schema": _fit(field["schema"])}
-        return {**schema, "fields": fields}
+        # What is ignored would not be looked at: parsing refuses a NaN or 1e999 there too.
+        return {**schema, "fields": fields, "extra_behavior": "forbid"}
     raise _Unfit(kind)
 
 
@@ -110,12 +111,16 @@ def _fit_model(schema: dict[str, Any]) -> dict[str, Any]:
 def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:
     """A validator of JSON bytes that agrees with the field wherever it succeeds, or None.
 
-    It raises `pydantic.ValidationError` for everything else, including some input that the field accepts.
+    It raises `pydantic.ValidationError` for everything else, including some input that the field accepts. Of a key that occurs
+    twice only the last value is looked at, so that an earlier one may be NaN, which parsing refuses.
     """
     annotation = field.field_info.annotation
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)) or field.field_info.metadata:
         return None
     try:
-        return SchemaValidator(cast(Any, _fit(annotation.__pydantic_core_schema__))).validate_json
-    except (_Unfit, SchemaError, PydanticUserError, AttributeError, KeyError):
+        # Otherwise pydantic-core takes the validator that each model class has, and with it the schema as it was. Before 2.46 it
+        # could not be told; then nothing is validated early.
+        validator = cast(Any, SchemaValidator)(_fit(annotation.__pydantic_core_schema__), _use_prebuilt=False)
+    except (_Unfit, SchemaError, PydanticUserError, AttributeError, KeyError, TypeError):
         return None
+    return cast(Callable[[bytes], Any], validator.validate_json)

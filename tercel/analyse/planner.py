@@ -60,7 +60,7 @@ def _context(fn: Any) -> Mapping[str, Any]:
         context["line"] = inspect.getsourcelines(fn)[1]
         if (name := getattr(fn, "__name__", None)) is not None:
             context["function"] = name
-    except (TypeError, OSError):
+    except Exception:  # no source, or one that has changed since and cannot be read: it is for messages only
         return {}
     return context
 
@@ -102,7 +102,7 @@ class _Planner:
     def slot(self, name: str) -> str:
         """A slot for a parameter or a callable: its own name where that is free, and an identifier in any case."""
         if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):  # `__name__` may be any text
-            name = re.sub(r"\W", "_", f"it_{name}")
+            name = re.sub(r"\W", "_", f"it_{name}", flags=re.ASCII)
         candidate, number = name, 1
         while candidate in self.names:
             number += 1
