@@ -8,6 +8,7 @@ must not know how either engine works. `tests/behaviour` says what is right; thi
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
@@ -98,6 +99,7 @@ class Use:
     node: int
     cache: bool = True
     function_scope: bool = False
+    scopes: tuple[str, ...] = ()  # OAuth2 scopes, with `Security` instead of `Depends`
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,14 @@ def annotated(parameter: Parameter) -> inspect.Parameter:
     """The parameter as it would stand in a signature."""
     name, kind = parameter.name, inspect.Parameter.KEYWORD_ONLY
     if parameter.place == "injected":
-        annotation = {"request": api.Request, "response": api.Response, "tasks": api.BackgroundTasks}[parameter.kind]
+        security = importlib.import_module(f"{api.__name__}.security")
+        injected = {
+            "request": api.Request,
+            "response": api.Response,
+            "tasks": api.BackgroundTasks,
+            "scopes": security.SecurityScopes,
+        }
+        annotation = injected[parameter.kind]
         return inspect.Parameter(name, kind, annotation=annotation)
     if parameter.place == "page":
         return inspect.Parameter(name, kind, annotation=Annotated[Page, api.Query()])
@@ -171,6 +180,7 @@ def annotated(parameter: Parameter) -> inspect.Parameter:
 def shown(values: dict[str, Any]) -> dict[str, str]:
     """Values of parameters as text that does not depend on the run."""
     ours = {"tercel", "starlette", api.__name__}
+    values = {name: value.scopes if name == "scopes" else value for name, value in values.items()}
     return {
         name: type(value).__name__ if type(value).__module__.partition(".")[0] in ours else repr(value)
         for name, value in values.items()
@@ -252,7 +262,10 @@ def used(uses: tuple[Use, ...], made: list[Callable[..., Any]], nodes: tuple[Nod
     found = []
     for use in uses:
         function_scope = use.function_scope and not in_request_scope and nodes[use.node].style in ("gen", "agen")
-        found.append(api.Depends(made[use.node], use_cache=use.cache, scope="function" if function_scope else None))
+        if use.scopes:
+            found.append(api.Security(made[use.node], scopes=list(use.scopes), use_cache=use.cache))
+        else:
+            found.append(api.Depends(made[use.node], use_cache=use.cache, scope="function" if function_scope else None))
     return found
 
 
@@ -384,7 +397,7 @@ def parameters(places: list[str]) -> st.SearchStrategy[tuple[Parameter, ...]]:
 
     def one(place: str) -> st.SearchStrategy[Parameter]:
         if place == "injected":
-            return st.sampled_from(["request", "response", "tasks"]).map(lambda kind: Parameter(kind, place, kind))
+            return st.sampled_from(["request", "response", "tasks", "scopes"]).map(lambda kind: Parameter(kind, place, kind))
         if place == "page":
             return st.just(Parameter("page", place, "page"))
         kinds = {
@@ -408,18 +421,25 @@ def parameters(places: list[str]) -> st.SearchStrategy[tuple[Parameter, ...]]:
     return st.lists(st.sampled_from(places).flatmap(one), max_size=4, unique_by=lambda item: item.name).map(tuple)
 
 
+def uses_of(count: int) -> st.SearchStrategy[tuple[Use, ...]]:
+    """Up to three uses of the first nodes."""
+    if not count:
+        return st.just(())
+    scopes = st.just(()) | st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2).map(tuple)
+    return st.lists(st.builds(Use, st.integers(0, count - 1), st.booleans(), st.booleans(), scopes), max_size=3).map(tuple)
+
+
 @st.composite
 def endpoints(draw: st.DrawFn) -> Endpoint:
     """Any endpoint."""
     places = ["path", "query", "header", "cookie", "page", "injected", draw(st.sampled_from(["body", "form", "query"]))]
     nodes: list[Node] = []
     for n in range(draw(st.integers(0, 4))):
-        uses = st.builds(Use, st.integers(0, n - 1), st.booleans(), st.booleans()) if n else st.nothing()
         nodes.append(
             Node(
                 style=draw(st.sampled_from(["sync", "async", "gen", "agen", "class"])),
                 parameters=draw(parameters(places)),
-                uses=tuple(draw(st.lists(uses, max_size=2))) if n else (),
+                uses=draw(uses_of(n)),
                 acts=draw(
                     st.sampled_from(
                         ["nothing", "nothing", "nothing", "header", "status", "task", "raise", "raise after", "translate"]
@@ -427,8 +447,7 @@ def endpoints(draw: st.DrawFn) -> Endpoint:
                 ),
             )
         )
-    uses = st.builds(Use, st.integers(0, len(nodes) - 1), st.booleans(), st.booleans()) if nodes else st.nothing()
-    some = st.lists(uses, max_size=3).map(tuple) if nodes else st.just(())
+    some = uses_of(len(nodes))
     return Endpoint(
         nodes=tuple(nodes),
         listed=draw(some),
