@@ -19,6 +19,7 @@ from tercel.http.exchange import Exchange, Head, Message, Scope
 from tercel.server.asgi import AsgiBridge
 from tercel.server.body import RequestBody
 from tercel.server.handling import EAGER
+from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.stream import ResponseStream, client_gone
 from tercel.server.wire import RenderedHead, render, status_forbids_body
 
@@ -54,6 +55,9 @@ class HttpExchange(Exchange):
         "_bridge",
         "_connection",
         "_end_waiters",
+        "_fields",
+        "_head",
+        "_lowered",
         "_on_leave",
         "_scope",
         "_simple",
@@ -81,23 +85,23 @@ class HttpExchange(Exchange):
     def __init__(
         self,
         connection: HttpConnection,
-        method: str,
+        reader: HeadReader,
         path: str,
         raw_path: bytes,
         query_string: bytes,
-        headers: list[tuple[bytes, bytes]],
-        http_version: str,
-        keep_alive: bool,
         request_body: RequestBody | None,
+        fields: list[tuple[bytes, bytes]] | None,
     ) -> None:
         self._connection = connection
-        self.method = method
+        self._head = reader.head
+        self._lowered = reader.lowered
+        self._fields = fields
+        self.method = method = reader.method
         self.path = path
         self.raw_path = raw_path
         self.query_string = query_string
-        self.headers = headers
-        self.http_version = http_version
-        self.keep_alive = keep_alive
+        self.http_version = http_version = reader.version
+        self.keep_alive = keep_alive = reader.keep_alive and not connection.server.draining.begun
         self.request_body = request_body
         self.root_path = connection.root_path
         self.client = connection.client
@@ -119,6 +123,32 @@ class HttpExchange(Exchange):
         self.in_place = EAGER
 
     # -- the request -------------------------------------------------------------------------------------------------------
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Made when somebody asks: most handlers want one or two fields, for which `header` searches the head."""
+        fields = self._fields
+        if fields is None:
+            fields = self._fields = split_fields(self._head)
+        return fields
+
+    @headers.setter
+    def headers(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self._fields = fields
+
+    def header(self, name: bytes) -> bytes | None:
+        fields = self._fields
+        if fields is not None:
+            for key, value in fields:
+                if key == name:
+                    return value
+            return None
+        found = self._lowered.find(b"\r\n%b:" % name)
+        if found < 0:
+            return None
+        start = found + len(name) + 3
+        head = self._head
+        return head[start : head.find(b"\r\n", start)].strip()
 
     @property
     def scope(self) -> Scope:

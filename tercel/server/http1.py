@@ -16,24 +16,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-import httptools
-
 from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handling import settle, start_task
 from tercel.server.handshake import wants_websocket
-from tercel.server.request_head import (
-    PLAIN_FRAMING,
-    SPECIAL_FIELDS,
-    Rejected,
-    RequestFraming,
-    explain_syntax_error,
-    known_hosts,
-    may_become_request_line,
-    parse_target,
-    read_framing,
-)
+from tercel.server.head_reader import HeadReader, split_fields
+from tercel.server.request_head import Rejected, parse_target, read_framing
 from tercel.server.stream import client_gone
 from tercel.server.wire import CONTINUE, plain_text
 
@@ -49,11 +38,6 @@ _CHUNKED: Final = 2  # the rest of a chunked body
 _WAITING: Final = 3  # the answer; the request is complete
 _CLOSING: Final = 4  # its end; what still arrives is dropped
 _UPGRADED: Final = 5  # a WebSocket to take it over
-
-_METHODS: Final = {
-    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY")
-}
-_NO_CALLBACKS: Final = object()
 
 
 class HttpConnection(asyncio.Protocol):
@@ -76,18 +60,15 @@ class HttpConnection(asyncio.Protocol):
         "_discarded_bytes",
         "_drain_waiters",
         "_handle",
-        "_head",
         "_left_bytes",
-        "_parser",
         "_paused_by_app",
+        "_reader",
         "_reading_paused",
         "_ready",
         "_stall_left_bytes",
         "_stall_since_s",
         "_state",
-        "_syntax_error",
         "_trusted",
-        "_upgrade",
         "client",
         "deadline",
         "drain_callback",
@@ -127,10 +108,7 @@ class HttpConnection(asyncio.Protocol):
         self._state = _HEAD
         self._consuming = False
         self._client_closes = False
-        self._parser: httptools.HttpRequestParser | None = None
-        self._head: bytearray | None = None
-        self._upgrade = False
-        self._syntax_error: str | None = None
+        self._reader = HeadReader(server.config)
         self._ahead: bytearray | None = None
         self._left_bytes = 0
         self._discarded_bytes = 0
@@ -158,7 +136,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = self.gone = True
         self._state = _CLOSING
-        self._parser = None
+        self._reader.close()
         self._ahead = None
         self.server.closed(self)
         if self.exchange is not None:
@@ -167,7 +145,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state == _HEAD and self._head is None and data[-4:] == b"\r\n\r\n" and data.find(b"\r\n\r\n", 1) + 4 == len(data):
+        if state == _HEAD and not self._reader.begun and data.find(b"\r\n\r\n", 1) + 4 == len(data):
             self._consume_head(data)
         elif state <= _CHUNKED:
             self._consume(data)
@@ -204,8 +182,8 @@ class HttpConnection(asyncio.Protocol):
             if head[0] == 13:
                 self._consume(head)
                 return
-            self._parse(head, head)
-            self._open_exchange(head)
+            self._reader.read(head)
+            self._open_exchange()
             if self._ready is not None:
                 self._launch()
         except Rejected as rejected:
@@ -276,142 +254,67 @@ class HttpConnection(asyncio.Protocol):
         return b"" if ahead is None else bytes(ahead)
 
     def _read_head(self, data: bytes, position: int) -> int:
-        before = self._head
-        if before is None:
+        reader = self._reader
+        if not reader.begun:
             # RFC 9112 §2.2: empty lines in front of a request line are ignored.
             while data[position] in b"\r\n":
                 position += 1
                 if position == len(data):
                     return position
-            end = data.find(b"\r\n\r\n", position)
-            if end >= 0:
-                stop = end + 4
-                head = data if position == 0 and stop == len(data) else data[position:stop]
-                self._parse(head, head)
-                self._open_exchange(head)
-                return stop
-            self._head = before = bytearray()
             self.deadline = self.loop.time() + self._config.head_timeout_s
-        # The slow way: the head comes in pieces. llhttp sees them as they come, so that nonsense is answered at once.
-        overlap = min(3, len(before))
-        end = (bytes(before[len(before) - overlap :]) + data[position : position + 4]).find(b"\r\n\r\n")
-        if end >= 0:
-            stop = position + end + 4 - overlap
-        else:
-            end = data.find(b"\r\n\r\n", position)
-            stop = len(data) if end < 0 else end + 4
-        piece = data[position:stop]
-        before += piece
-        self._parse(piece, before)
-        if end >= 0:
-            self._head = None
-            self._open_exchange(bytes(before))
-        return stop
+        position = reader.feed(data, position)
+        if not reader.begun:
+            self._open_exchange()
+        return position
 
-    def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
-        if len(head) > self._config.max_head_bytes:
-            if b"\r\n" not in head[: self._config.max_target_bytes + 64]:
-                raise Rejected(414, "the request target is too long")
-            raise Rejected(431, "the request head is too large")
-        if self._syntax_error is not None:
-            self._refuse_syntax(head)
-            return
-        parser = self._parser
-        if parser is None:
-            # Without callbacks: it checks the syntax, nothing else.
-            parser = self._parser = httptools.HttpRequestParser(_NO_CALLBACKS)
-        try:
-            parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._upgrade = True
-        except httptools.HttpParserError as error:
-            self._syntax_error = str(error)
-            self._refuse_syntax(head)
-
-    def _refuse_syntax(self, head: bytes | bytearray) -> None:
-        # While the request line is incomplete the right answer is not known: 501 for a method nobody knows needs all of it. So the
-        # answer is the same however the bytes are cut; what is no request line at all is not waited for.
-        if b"\n" in head or not may_become_request_line(bytes(head)):
-            assert self._syntax_error is not None
-            raise explain_syntax_error(bytes(head), self._syntax_error)
-
-    def _open_exchange(self, head: bytes) -> None:
-        # llhttp has accepted the head, so its lines are what they look like: fields without folding, controls or bare line ends.
-        # Taking them apart here costs less than a call from llhttp for each of them.
-        lines = head.split(b"\r\n")
-        request_line = lines[0].split(b" ")
-        if len(request_line) != 3:
-            raise Rejected(400, "the request line is malformed")
-        method_bytes, target, version_bytes = request_line
-        if version_bytes == b"HTTP/1.1":
-            version = "1.1"
-        elif version_bytes == b"HTTP/1.0":
-            version = "1.0"
-        else:
-            raise explain_syntax_error(head, "version")
-        if method_bytes == b"CONNECT":
-            # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
-            raise Rejected(501, "CONNECT is not implemented")
-        config = self._config
-        if len(target) > config.max_target_bytes:
-            raise Rejected(414, "the request target is too long")
-        if len(lines) - 3 > config.max_headers:
-            raise Rejected(431, "too many header fields")
-        headers = [((parts := line.split(b":", 1))[0].lower(), parts[1].strip()) for line in lines[1:-2]]
-        special = [field for field in headers if field[0] in SPECIAL_FIELDS]
-        if len(special) == 1 and special[0][0] == b"host" and special[0][1] in known_hosts and version == "1.1":
-            framing = PLAIN_FRAMING
-        else:
-            framing = read_framing(special, version)
-        method = _METHODS.get(method_bytes) or method_bytes.decode()
-        if target[0] == 47 and b"%" not in target and b"#" not in target:
+    def _open_exchange(self) -> None:
+        reader = self._reader
+        server = self.server
+        target = reader.target
+        fields: list[tuple[bytes, bytes]] | None = None
+        # Numbers, since searching bytes in bytes raises and catches an exception inside: "/", "%", "#".
+        if target[0] == 47 and 37 not in target and 35 not in target:
             raw_path, _, query_string = target.partition(b"?")
             path = raw_path.decode("latin-1")
         else:
-            path, raw_path, query_string, authority = parse_target(target, method)
+            path, raw_path, query_string, authority = parse_target(target, reader.method)
             if authority is not None:
                 # RFC 9112 §3.2.2: the authority of the target replaces whatever Host says.
-                headers = [(b"host", authority), *(field for field in headers if field[0] != b"host")]
+                fields = [(b"host", authority), *(field for field in split_fields(reader.head) if field[0] != b"host")]
         if self.root_path:
             path = self.root_path + path
             raw_path = self.root_path.encode() + raw_path
-        server = self.server
-        self._client_closes = not framing.keep_alive
-        keep_alive = not (self._client_closes or server.draining.begun)
-        if framing is PLAIN_FRAMING:
+        if reader.has_body:
+            fields = split_fields(reader.head) if fields is None else fields
+            body = self._expect_body(fields)
+        else:
             body = None
             self._state = _WAITING
-        else:
-            body = self._expect_body(framing)
-        exchange = HttpExchange(self, method, path, raw_path, query_string, headers, version, keep_alive, body)
+        self._client_closes = not reader.keep_alive
+        exchange = HttpExchange(self, reader, path, raw_path, query_string, body, fields)
         self.exchange = self._ready = exchange
         if server.access_log is not None:
             exchange.began_s = self.loop.time()
-        if framing is not PLAIN_FRAMING:
-            if framing.forwarded and self._trusted:
-                exchange.client, exchange.scheme = server.forwarded.read(headers, self.client, self.scheme)
-            if framing.upgrade:
-                self._consider_upgrade(exchange, framing.upgrade)
-        self._upgrade = False
+        if self._trusted and reader.lowered.find(b"\r\nx-forwarded-") >= 0:
+            exchange.client, exchange.scheme = server.forwarded.read(exchange.headers, self.client, self.scheme)
+        if reader.upgrade:
+            reader.upgrade = False
+            self._consider_upgrade(exchange)
 
-    def _consider_upgrade(self, exchange: HttpExchange, protocol: bytes) -> None:
-        # RFC 9110 §7.8: without "upgrade" in Connection (llhttp has looked) the field means nothing, and it may be ignored anyway.
-        if self._upgrade and exchange.method == "GET" and exchange.http_version == "1.1" and wants_websocket(protocol):
+    def _consider_upgrade(self, exchange: HttpExchange) -> None:
+        # RFC 9110 §7.8: an upgrade may be ignored, and every one but that to WebSocket is.
+        wanted = exchange.method == "GET" and exchange.http_version == "1.1"
+        if wanted and wants_websocket(exchange.header(b"upgrade") or b""):
             self._ready = None
             exchange.close_after()
             self._state = _UPGRADED
             self.server.open_websocket(self, exchange)
 
-    def _expect_body(self, framing: RequestFraming) -> RequestBody | None:
-        length = framing.length_bytes
-        if length == 0:
-            self._state = _WAITING
-            return None
+    def _expect_body(self, fields: list[tuple[bytes, bytes]]) -> RequestBody:
+        length, expects_continue = read_framing(fields, self._reader.version)
         limit = self._config.max_body_bytes
         if limit is not None and length > limit:
             raise Rejected(413, "the request body is too large")
-        # llhttp is left in front of a body it will never see; the next head gets a new parser.
-        self._parser = None
         self._discarded_bytes = 0
         if length < 0:
             self._state = _CHUNKED
@@ -419,7 +322,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._state = _LENGTH
             self._left_bytes = length
-        return RequestBody(self, limit, framing.expects_continue)
+        return RequestBody(self, limit, expects_continue)
 
     def _read_length(self, data: bytes, position: int) -> int:
         piece = data[position : position + self._left_bytes]
@@ -560,7 +463,8 @@ class HttpConnection(asyncio.Protocol):
         self._client_closes = False
         head, body = plain_text(rejected.status, rejected.reason + "\n")
         head.headers.extend(rejected.headers)
-        answer = HttpExchange(self, "GET", "", b"", b"", [], "1.1", False, None)
+        self._reader.close()
+        answer = HttpExchange(self, HeadReader(self._config), "", b"", b"", None, [])
         answer.respond_now(head, body)
 
     # -- the end -----------------------------------------------------------------------------------------------------------
@@ -597,7 +501,7 @@ class HttpConnection(asyncio.Protocol):
         """The server has begun to stop: an idle connection ends now, a busy one after its answer."""
         if self.exchange is not None:
             self.exchange.close_after()
-        elif self._state == _HEAD and self._head is None and self._ahead is None:
+        elif self._state == _HEAD and not self._reader.begun and self._ahead is None:
             self._close()
 
     def tick(self, now_s: float) -> None:
@@ -620,7 +524,7 @@ class HttpConnection(asyncio.Protocol):
         if state == _CLOSING:
             self.abort()
         elif state == _HEAD:
-            if self._head is not None:
+            if self._reader.begun:
                 self._reject(Rejected(408, "the request head took too long"))
             else:
                 self._close()

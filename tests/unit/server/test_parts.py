@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tercel.server.config import ServerConfig
 from tercel.server.forwarded import ForwardedFields
 from tercel.server.handle import Draining
 from tercel.server.handshake import check_opening, switching_protocols, wants_websocket
+from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.reload import SourceFilter
-from tercel.server.request_head import Rejected, explain_syntax_error, is_host, parse_target, read_framing
+from tercel.server.request_head import Rejected, explain_syntax_error, is_host, parse_target
 
 T = TypeVar("T")
 
@@ -142,19 +145,51 @@ def test_every_target_is_parsed_or_rejected(target: bytes) -> None:
 @pytest.mark.parametrize(
     ("version", "values", "keep"),
     [
-        ("1.1", [], True),
-        ("1.1", [b"close"], False),
-        ("1.1", [b"keep-alive"], True),
-        ("1.1", [b"keep-alive", b"Close"], False),
-        ("1.1", [b"close", b"keep-alive"], False),
-        ("1.0", [], False),
-        ("1.0", [b"Keep-Alive"], True),
-        ("1.0", [b"keep-alive, close"], False),
+        (b"1.1", [], True),
+        (b"1.1", [b"close"], False),
+        (b"1.1", [b"keep-alive"], True),
+        (b"1.1", [b"keep-alive", b"Close"], False),
+        (b"1.1", [b"close", b"keep-alive"], False),
+        (b"1.0", [], False),
+        (b"1.0", [b"Keep-Alive"], True),
+        (b"1.0", [b"keep-alive, close"], False),
     ],
 )
-def test_whether_a_connection_persists(version: str, values: list[bytes], keep: bool) -> None:
-    special = [(b"host", b"test"), *((b"connection", value) for value in values)]
-    assert read_framing(special, version).keep_alive is keep
+def test_whether_a_connection_persists(version: bytes, values: list[bytes], keep: bool) -> None:
+    fields = b"".join(b"Connection: %b\r\n" % value for value in values)
+    reader = HeadReader(ServerConfig())
+    reader.read(b"GET / HTTP/%b\r\nHost: test\r\n%b\r\n" % (version, fields))
+    assert reader.keep_alive is keep
+
+
+def test_a_head_is_taken_apart() -> None:
+    reader = HeadReader(ServerConfig())
+    head = b"POST /a?b HTTP/1.1\r\nHost: test\r\nX-One:1\r\nx-one:  2 \t\r\nX-Empty:\r\nContent-Length: 5\r\n\r\n"
+    reader.read(head)
+    assert (reader.method, reader.target, reader.version, reader.has_body) == ("POST", b"/a?b", "1.1", True)
+    assert split_fields(reader.head) == [
+        (b"host", b"test"),
+        (b"x-one", b"1"),
+        (b"x-one", b"2"),
+        (b"x-empty", b""),
+        (b"content-length", b"5"),
+    ]
+    reader.read(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert not reader.has_body
+
+
+@given(st.lists(st.integers(0, 80), max_size=6))
+def test_a_head_is_the_same_however_it_is_cut(cuts: list[int]) -> None:
+    data = b"GET /a HTTP/1.1\r\nHost: test\r\nX: y\r\n\r\nGET /b HTTP/1.1\r\nHost: test\r\n\r\n"
+    reader = HeadReader(ServerConfig())
+    targets: list[bytes] = []
+    for start, stop in pairwise(sorted({0, len(data), *cuts})):
+        piece, position = data[start:stop], 0
+        while position < len(piece):
+            position = reader.feed(piece, position)
+            if not reader.begun:
+                targets.append(reader.target)
+    assert targets == [b"/a", b"/b"]
 
 
 @pytest.mark.parametrize(
