@@ -2,10 +2,10 @@
 
     python tools/facade_names.py > tests/dropin/fastapi_names.txt      # in an environment with the real FastAPI
 
-One line per name, `module:name` or `module:Class.method`, followed by the parameters of what can be called: `*` as in Python, a
-parameter with a default ends in `=`. What a module only uses (standard library, typing, pydantic) is left out; what it takes from
-Starlette is listed, since programs import it from there. Of names with an underscore only those in SEMI_PRIVATE are: packages in
-the field use them.
+One line per name, `module:name` or `module:Class.method`, followed by the parameters of what can be called: `*` and `/` as in
+Python, a parameter with a default ends in `=`. What a module only uses (standard library, typing, pydantic) is left out; what it
+takes from Starlette is listed, since programs import it from there. Of names with an underscore only those in SEMI_PRIVATE are:
+packages in the field use them.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def parameters(thing: Any) -> str:
     """How a callable is called, without types and default values."""
     shown: list[str] = []
     keyword_only = False
-    signature = inspect.signature(thing)
-    for parameter in signature.parameters.values():
+    found = list(inspect.signature(thing).parameters.values())
+    for number, parameter in enumerate(found, 1):
         default = "" if parameter.default is parameter.empty else "="
         if parameter.kind is parameter.VAR_POSITIONAL:
             keyword_only = True
@@ -84,6 +84,8 @@ def parameters(thing: Any) -> str:
             shown.append("*")
         prefix = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         shown.append(f"{prefix}{parameter.name}{default}")
+        if parameter.kind is parameter.POSITIONAL_ONLY and found[number : number + 1] and found[number].kind is not parameter.kind:
+            shown.append("/")
     return f"({', '.join(shown)})"
 
 
@@ -109,7 +111,7 @@ def listed(name: str, thing: Any, public: set[str]) -> bool:
 def describe(module: str, name: str, thing: Any) -> Iterator[str]:
     """The lines of one name: itself and, for a class of FastAPI's, its public methods and properties."""
     said = ""
-    if inspect.isfunction(thing) or inspect.isclass(thing):
+    if inspect.isfunction(thing) or (inspect.isclass(thing) and not name.startswith("_")):
         with contextlib.suppress(ValueError, TypeError):
             said = parameters(thing)
     foreign = inspect.isclass(thing) and not thing.__module__.startswith(("fastapi", "tercel"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -22,7 +22,7 @@ from tercel.analyse.fields import ModelField
 from tercel.analyse.forms import body_field_of
 from tercel.analyse.signature import _INJECTED as INJECTED
 from tercel.analyse.signature import _add_field as add_field
-from tercel.analyse.take import BodyTaker
+from tercel.analyse.take import BodyTaker, take_params
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.routing.include import iter_route_contexts
 
@@ -78,6 +78,13 @@ def add_non_field_param_to_dependency(*, param_name: str, type_annotation: Any, 
 def get_body_field(*, body_params: list[ModelField], name: str, embed_body_fields: bool) -> ModelField | None:
     """The field that stands for the whole body; None without body parameters."""
     return body_field_of(body_params, name=name, embed=embed_body_fields)
+
+
+def request_params_to_args(
+    fields: Sequence[ModelField], received_params: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The values of path, query, header or cookie parameters by name, and the errors of those that have none."""
+    return take_params(fields, received_params)
 
 
 async def request_body_to_args(

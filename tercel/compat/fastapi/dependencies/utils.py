@@ -57,7 +57,6 @@ from tercel.analyse.signature import get_typed_annotation as get_typed_annotatio
 from tercel.analyse.signature import get_typed_return_annotation as get_typed_return_annotation
 from tercel.analyse.signature import get_typed_signature as get_typed_signature
 from tercel.analyse.take import _file_bytes as _read_file_bytes
-from tercel.analyse.take import take_params as request_params_to_args
 from tercel.background import BackgroundTasks as BackgroundTasks
 from tercel.compat.counterparts import add_non_field_param_to_dependency as add_non_field_param_to_dependency
 from tercel.compat.counterparts import add_param_to_fields as add_param_to_fields
@@ -67,6 +66,7 @@ from tercel.compat.counterparts import is_async_gen_callable as _is_async_gen_ca
 from tercel.compat.counterparts import is_coroutine_callable as _is_coroutine_callable
 from tercel.compat.counterparts import is_gen_callable as _is_gen_callable
 from tercel.compat.counterparts import request_body_to_args as request_body_to_args
+from tercel.compat.counterparts import request_params_to_args as request_params_to_args
 from tercel.concurrency import contextmanager_in_threadpool as contextmanager_in_threadpool
 from tercel.exceptions import DependencyScopeError as DependencyScopeError
 from tercel.logger import logger as logger
