@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
+from tercel.server.flow import FLOW_SLOTS, FlowControl
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handling import settle, start_task
 from tercel.server.handshake import wants_websocket
@@ -40,33 +41,27 @@ _CLOSING: Final = 4  # its end; what still arrives is dropped
 _UPGRADED: Final = 5  # a WebSocket to take it over
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(FlowControl, asyncio.Protocol):
     """One client.
 
     Attributes:
         exchange: the request that waits for its answer, or None.
-        lost: nothing can be sent any more.
         gone: the client has closed its side at least (RFC 9112 §9.6: it may still read).
-        write_paused: more than the high-water mark waits for the client.
         deadline: when `tick` has something to do, on the loop's clock.
     """
 
     __slots__ = (
+        *FLOW_SLOTS,
         "_ahead",
         "_client_closes",
         "_config",
         "_consuming",
         "_decoder",
         "_discarded_bytes",
-        "_drain_waiters",
         "_handle",
         "_left_bytes",
-        "_paused_by_app",
         "_reader",
-        "_reading_paused",
         "_ready",
-        "_stall_left_bytes",
-        "_stall_since_s",
         "_state",
         "_trusted",
         "client",
@@ -75,17 +70,12 @@ class HttpConnection(asyncio.Protocol):
         "exchange",
         "gone",
         "local_address",
-        "loop",
-        "lost",
         "root_path",
         "scheme",
         "server",
-        "transport",
         "write",
-        "write_paused",
     )
 
-    transport: asyncio.Transport
     write: Callable[[bytes], None]
     client: tuple[str, int | None] | None
     local_address: tuple[str, int | None] | None
@@ -94,14 +84,12 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.loop = server.loop
+        self.init_flow(server.loop)
         self._config = server.config
         self.root_path = server.config.root_path
         self.exchange: HttpExchange | None = None
         self._ready: HttpExchange | None = None
         self.gone = False
-        self.lost = False
-        self.write_paused = False
         self.deadline = math.inf
         self.drain_callback = False
         self._handle: ConnectionHandle | None = None
@@ -113,11 +101,6 @@ class HttpConnection(asyncio.Protocol):
         self._left_bytes = 0
         self._discarded_bytes = 0
         self._decoder: ChunkedDecoder | None = None
-        self._reading_paused = False
-        self._paused_by_app = False
-        self._drain_waiters: list[asyncio.Future[None]] | None = None
-        self._stall_since_s = 0.0
-        self._stall_left_bytes = 0
 
     # -- the transport's calls ---------------------------------------------------------------------------------------------
 
@@ -141,7 +124,7 @@ class HttpConnection(asyncio.Protocol):
         self.server.closed(self)
         if self.exchange is not None:
             self.exchange.client_left()
-        self._wake_drain_waiters()
+        self.wake_writers()
 
     def data_received(self, data: bytes) -> None:
         state = self._state
@@ -163,15 +146,6 @@ class HttpConnection(asyncio.Protocol):
             exchange.client_left()
         # RFC 9112 §9.6: a client may close its side and still read. TLS has no such state.
         return self.scheme != "https"
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        self._stall_since_s = self.loop.time()
-        self._stall_left_bytes = self.transport.get_write_buffer_size()
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        self._wake_drain_waiters()
 
     # -- bytes to requests -------------------------------------------------------------------------------------------------
 
@@ -228,14 +202,14 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._ahead += data
         if len(self._ahead) >= self._config.look_ahead_bytes:
-            self._pause_reading()
+            self.hold_reading()
 
     def _consume_ahead(self) -> None:
         if self._state != _HEAD or self._consuming:
             return
         ahead = self._ahead
         self._ahead = None
-        self._resume_reading()
+        self.release_reading()
         if ahead is not None:
             self._consume(bytes(ahead))
         if self.gone:
@@ -250,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
         """The bytes behind an upgrade request; they are the new protocol's."""
         ahead = self._ahead
         self._ahead = None
-        self._resume_reading()
+        self.release_reading()
         return b"" if ahead is None else bytes(ahead)
 
     def _read_head(self, data: bytes, position: int) -> int:
@@ -353,7 +327,7 @@ class HttpConnection(asyncio.Protocol):
             body = exchange.request_body
             body.feed(piece)
             if body.buffered_bytes >= self._config.body_buffer_bytes or body.too_large:
-                self._pause_reading()
+                self.hold_reading()
             return
         # Answered already; a little is read to the end for the sake of the next request.
         self._discarded_bytes += len(piece)
@@ -369,7 +343,7 @@ class HttpConnection(asyncio.Protocol):
         if exchange.request_body is not None:
             exchange.request_body.end()
         # Whatever was held back is in memory now; reading on is how a client's leaving is noticed.
-        self._resume_reading()
+        self.release_reading()
 
     # -- requests to answers -----------------------------------------------------------------------------------------------
 
@@ -419,7 +393,7 @@ class HttpConnection(asyncio.Protocol):
         else:
             if body is not None:
                 body.lose()
-            self._resume_reading()
+            self.release_reading()
 
     def _become_idle(self) -> None:
         self._state = _HEAD
@@ -491,7 +465,7 @@ class HttpConnection(asyncio.Protocol):
             return
         self.deadline = self.loop.time() + self._config.linger_timeout_s
         self._paused_by_app = False
-        self._resume_reading()
+        self.release_reading()
         if self.gone:
             self.transport.close()
         elif self.transport.can_write_eof():
@@ -508,14 +482,10 @@ class HttpConnection(asyncio.Protocol):
         """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""
         state = self._state
         if self.write_paused or state == _CLOSING:
-            left = self.transport.get_write_buffer_size()
-            if left != self._stall_left_bytes:
-                self._stall_left_bytes = left
-                self._stall_since_s = now_s
-            elif left and now_s - self._stall_since_s >= self._config.write_timeout_s:
+            if self.stalled(now_s, self._config.write_timeout_s):
                 self.abort()
                 return
-            if left and state == _CLOSING:
+            if state == _CLOSING and self.transport.get_write_buffer_size():
                 # The response is still on its way.
                 return
         if now_s < self.deadline:
@@ -559,39 +529,7 @@ class HttpConnection(asyncio.Protocol):
         """See `BodySource`."""
         if self._reading_paused and self._state in (_LENGTH, _CHUNKED):
             self.deadline = self.loop.time() + self._config.body_timeout_s
-            self._resume_reading()
-
-    def _pause_reading(self) -> None:
-        if not self._reading_paused:
-            self._reading_paused = True
-            self.transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._reading_paused and not self._paused_by_app and not self.lost:
-            self._reading_paused = False
-            self.transport.resume_reading()
-
-    async def drained(self) -> None:
-        """Return when the client has taken enough of what waits for it.
-
-        Raises:
-            OSError: it is gone.
-        """
-        while self.write_paused and not self.lost:
-            waiter: asyncio.Future[None] = self.loop.create_future()
-            if self._drain_waiters is None:
-                self._drain_waiters = []
-            self._drain_waiters.append(waiter)
-            await waiter
-        if self.lost:
-            raise client_gone()
-
-    def _wake_drain_waiters(self) -> None:
-        waiters = self._drain_waiters
-        self._drain_waiters = None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+            self.release_reading()
 
     # -- what a handle may do ----------------------------------------------------------------------------------------------
 
@@ -601,17 +539,6 @@ class HttpConnection(asyncio.Protocol):
         if self._handle is None:
             self._handle = ConnectionHandle(self, self.server.draining)
         return self._handle
-
-    def bytes_buffered(self) -> int:
-        return 0 if self.lost else self.transport.get_write_buffer_size()
-
-    def pause_reading(self) -> None:
-        self._paused_by_app = True
-        self._pause_reading()
-
-    def resume_reading(self) -> None:
-        self._paused_by_app = False
-        self._resume_reading()
 
     def abort(self) -> None:
         self._state = _CLOSING

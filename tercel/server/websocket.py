@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from tercel.http.exchange import Message, Scope
 from tercel.server.asgi import AsgiApp
+from tercel.server.flow import FlowControl
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
 from tercel.server.stream import client_gone
@@ -53,13 +54,12 @@ _FORBIDDEN: Final = plain_text(403, "Forbidden")
 _INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
 
 
-class WebSocketSession(WSListener):
+class WebSocketSession(FlowControl, WSListener):
     """A WebSocket and the connection under it.
 
     Attributes:
         scope: the ASGI scope.
         deadline: when `tick` has something to do, on the loop's clock.
-        write_paused: more than the high-water mark waits for the client.
     """
 
     def __init__(self, connection: HttpConnection, exchange: HttpExchange, opening: Opening) -> None:
@@ -68,8 +68,8 @@ class WebSocketSession(WSListener):
         self._key = opening.key
         self._server = connection.server
         self._config = connection.server.config
-        self._loop = connection.loop
-        self._transport = connection.transport
+        self.init_flow(connection.loop)
+        self.transport = connection.transport
         self._state = _CONNECTING
         self._connect_delivered = False
         self._queue: deque[Message] = deque()
@@ -80,12 +80,7 @@ class WebSocketSession(WSListener):
         self._fragments: list[str] | bytearray | None = None
         self._fragments_bytes = 0
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._reading_paused = False
-        self._paused_by_app = False
-        self._drain_waiters: list[asyncio.Future[None]] | None = None
         self._drain_subscribed = False
-        self._stall_since_s = 0.0
-        self._stall_left_bytes = 0
         self._awaits_pong = False
         self._next_ping_s = math.inf
         self._room_bytes = 0
@@ -93,7 +88,6 @@ class WebSocketSession(WSListener):
         self._face: TransportFace | None = None
         self._ws: WSTransport | None = None
         self._protocol: Any = None
-        self.write_paused = False
         self.deadline = math.inf
         self._handle = ConnectionHandle(self, self._server.draining)
         scope = dict(exchange.scope)
@@ -120,7 +114,7 @@ class WebSocketSession(WSListener):
             if self._disconnect is not None:
                 return dict(self._disconnect)
             if self._receiver is None:
-                self._receiver = self._loop.create_future()
+                self._receiver = self.loop.create_future()
             await asyncio.shield(self._receiver)
         message = self._queue.popleft()
         if self._reading_paused:
@@ -132,7 +126,7 @@ class WebSocketSession(WSListener):
         self._queue_bytes = sum(len(message.get("text") or message.get("bytes") or b"") for message in self._queue)
         config = self._config
         if self._queue_bytes <= config.ws_queue_bytes // 2 and len(self._queue) <= config.ws_queue_messages // 2:
-            self._resume()
+            self.release_reading()
 
     def _deliver(self, message: Message, size_bytes: int) -> None:
         queue = self._queue
@@ -143,7 +137,7 @@ class WebSocketSession(WSListener):
             self._queue_bytes += size_bytes
             config = self._config
             if self._queue_bytes > config.ws_queue_bytes or len(queue) > config.ws_queue_messages:
-                self._pause()
+                self.hold_reading()
         if self._receiver is not None:
             self._wake_receiver()
 
@@ -227,17 +221,17 @@ class WebSocketSession(WSListener):
         self._exchange.switched_protocols()
         self._server.upgraded(connection, self, self._exchange)
         self._state = _OPEN
-        self._face = TransportFace(self._transport)
+        self._face = TransportFace(self.transport)
         interval_s = self._config.ws_ping_interval_s
         if interval_s is not None:
-            self._next_ping_s = self._loop.time() + interval_s
+            self._next_ping_s = self.loop.time() + interval_s
         self.deadline = self._next_ping_s
         ahead = connection.take_ahead()
         self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._fail, ahead)
 
     async def _send_data(self, message: Message) -> None:
         if self.write_paused:
-            await self._drained()
+            await self.drained()
             if self._state != _OPEN:
                 raise client_gone()
         ws = self._ws
@@ -261,10 +255,10 @@ class WebSocketSession(WSListener):
         self._send_close(code, reason)
         self._queue.clear()
         self._disconnected(code, reason)
-        self.deadline = self._loop.time() + self._config.ws_close_timeout_s
+        self.deadline = self.loop.time() + self._config.ws_close_timeout_s
         # The peer's CLOSE may wait behind messages that were held back.
         self._paused_by_app = False
-        self._resume()
+        self.release_reading()
 
     def _send_close(self, code: int, reason: str) -> None:
         face, ws = self._face, self._ws
@@ -280,7 +274,7 @@ class WebSocketSession(WSListener):
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
         self._wake_receiver()
-        self._wake_drain_waiters()
+        self.wake_writers()
 
     def _fail(self, code: int, reason: str) -> None:
         """The peer has broken the protocol: say so and end (RFC 6455 §7.1.7)."""
@@ -289,22 +283,22 @@ class WebSocketSession(WSListener):
         self._state = _CLOSED
         self._send_close(code, reason)
         self._disconnected(code, reason)
-        self._loop.call_soon(self._linger)
+        self.loop.call_soon(self._linger)
 
     def _linger(self) -> None:
         """Drop what still comes for a while: closing with bytes unread would reset the connection and lose our CLOSE."""
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             return
         protocol = self._protocol
         self._lingering = True
-        self._transport.set_protocol(Lingering(self.end))
+        self.transport.set_protocol(Lingering(self.end))
         if protocol is not None:
             protocol.connection_lost(None)
-        self.deadline = self._loop.time() + self._config.linger_timeout_s
+        self.deadline = self.loop.time() + self._config.linger_timeout_s
         self._paused_by_app = False
-        self._resume()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        self.release_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def end(self) -> None:
         """The connection under it is gone."""
@@ -313,6 +307,8 @@ class WebSocketSession(WSListener):
         self._state = _CLOSED
         self._disconnected(1006, "")
         self._server.closed(self)
+        self.lost = True
+        self.wake_writers()
         connection = self._connection
         connection.lost = connection.gone = True
         connection.exchange = None
@@ -411,30 +407,16 @@ class WebSocketSession(WSListener):
 
     def _close_transport(self) -> None:
         self._state = _CLOSED
-        self.deadline = self._loop.time() + self._config.ws_close_timeout_s
-        self._transport.close()
-
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        self._stall_since_s = self._loop.time()
-        self._stall_left_bytes = self._transport.get_write_buffer_size()
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        self._wake_drain_waiters()
+        self.deadline = self.loop.time() + self._config.ws_close_timeout_s
+        self.transport.close()
 
     # -- time --------------------------------------------------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
         """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""
-        if self.write_paused:
-            left = self._transport.get_write_buffer_size()
-            if left < self._stall_left_bytes:
-                self._stall_left_bytes = left
-                self._stall_since_s = now_s
-            elif now_s - self._stall_since_s >= self._config.write_timeout_s:
-                self.abort()
-                return
+        if self.write_paused and self.stalled(now_s, self._config.write_timeout_s):
+            self.abort()
+            return
         if now_s < self.deadline:
             return
         if self._state != _OPEN:
@@ -471,46 +453,10 @@ class WebSocketSession(WSListener):
         """Free bytes in picows' buffer; they change with every byte that arrives."""
         return len(self._protocol.get_buffer(-1)) if self._protocol is not None else 0
 
-    # -- flow control and what a handle may do -----------------------------------------------------------------------------
-
-    def _pause(self) -> None:
-        if not self._reading_paused:
-            self._reading_paused = True
-            self._transport.pause_reading()
-
-    def _resume(self) -> None:
-        if self._reading_paused and not self._paused_by_app and not self._transport.is_closing():
-            self._reading_paused = False
-            self._transport.resume_reading()
-
-    async def _drained(self) -> None:
-        while self.write_paused and self._state == _OPEN:
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            if self._drain_waiters is None:
-                self._drain_waiters = []
-            self._drain_waiters.append(waiter)
-            await waiter
-
-    def _wake_drain_waiters(self) -> None:
-        waiters = self._drain_waiters
-        self._drain_waiters = None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def bytes_buffered(self) -> int:
-        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
-
-    def pause_reading(self) -> None:
-        self._paused_by_app = True
-        self._pause()
-
-    def resume_reading(self) -> None:
-        self._paused_by_app = False
-        self._resume()
+    # -- what a handle and the server may do -------------------------------------------------------------------------------
 
     def abort(self) -> None:
-        self._transport.abort()
+        self.transport.abort()
 
     def drain_subscribed(self) -> None:
         self._drain_subscribed = True
