@@ -27,16 +27,20 @@ REPLACEABLE = frozenset(
 )
 """Functions that are called through a replacement when there is one."""
 
+_MAKERS = {"get_request_handler", "request_response"}
+
 
 class Replacements:
     """What is in place of the original functions.
 
     Attributes:
         version: grows with every replacement.
+        parts: whether one of the functions is replaced that a handler calls, and not only one that makes handlers.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        self.parts = False
         self._originals: dict[str, Any] = {}
         self._current: dict[str, Any] = {}
 
@@ -60,6 +64,7 @@ class Replacements:
             self._current.pop(name, None)
         else:
             self._current[name] = value
+        self.parts = not self._current.keys() <= _MAKERS
         self.version += 1
         changes.count += 1
 
