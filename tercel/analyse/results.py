@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from pydantic import PydanticUserError
 from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
@@ -84,7 +85,12 @@ class Renderer:
     def _prepare(self, field: ModelField) -> None:
         """Closures over pydantic-core's own methods, with only the dump options that differ from its defaults."""
         adapter = field._type_adapter
-        validate = adapter.validator.validate_python
+        try:
+            validate = adapter.validator.validate_python
+        except PydanticUserError:  # not complete yet: a name in its annotations could not be resolved
+            self.validate = self.checked
+            self.dump_bytes = lambda value: field.serialize_json(value, **self.dump)
+            return
         to_json = adapter.serializer.to_json
         options = {
             key: value for key, value in self.dump.items() if value is not None and (key == "by_alias" or value is not False)
