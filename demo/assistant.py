@@ -21,7 +21,7 @@ from demo.inputs import Text
 from demo.language_model import NGramModel
 from demo.metrics import Metrics, MetricsDep
 from demo.settings import Settings
-from tercel import APIRouter, Depends
+from tercel import APIRouter, Depends, Request
 from tercel.requests import HTTPConnection
 from tercel.responses import JSONResponse, Response
 from tercel.sse import EventSourceResponse
@@ -156,13 +156,18 @@ STREAM = {"description": "one object, or a stream of chunks", "content": {"text/
 
 
 @router.post("/chat", responses={200: STREAM, 502: {"description": "the model's server failed"}})
-async def chat(conversation: Conversation, backend: BackendDep, metrics: MetricsDep) -> Response:
+async def chat(conversation: Conversation, request: Request, backend: BackendDep, metrics: MetricsDep) -> Response:
     """Answer as a stream of chunks that ends in `data: [DONE]`, or as one JSON object."""
     pieces = _counted(backend.generate(conversation), metrics)
     answer_id = f"chat-{secrets.token_hex(8)}"
     if not conversation.stream:
+        text = ""
         async with aclosing(pieces):
-            text = "".join([piece async for piece in pieces])
+            async for piece in pieces:
+                text += piece
+                # Who waits for the whole answer can go away, too, and then no write fails that would tell us.
+                if await request.is_disconnected():
+                    raise AppError(499, "CLIENT_GONE", "Nobody reads this.")
         return JSONResponse(
             _answer(answer_id, backend.name, "chat.completion", {"message": {"role": "assistant", "content": text}})
         )

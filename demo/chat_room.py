@@ -68,7 +68,7 @@ class ChatRoom:
         self.messages += 1
         self._broadcast({"type": "message", "from": member.username, "text": text})
 
-    async def let_it_sink_in(self) -> None:
+    async def pace_the_talker(self) -> None:
         """Pace a talker who is faster than everybody else.
 
         A talker's messages may be in the server's buffer already, a thousand of them, and then reading them never waits: without
@@ -113,7 +113,7 @@ async def chat(websocket: WebSocket, username: Username, room: Annotated[ChatRoo
                     client.outgoing.put(_error("TOO_LONG", f"A message has at most {LIMIT_CHARACTERS} characters."))
                 else:
                     room.say(member, text)
-                await room.let_it_sink_in()
+                await room.pace_the_talker()
 
 
 def _error(code: str, message: str) -> str:

@@ -27,17 +27,20 @@ class Database:
         # Objects stay readable after a commit; reading one must not turn into a query when the session is gone.
         self.session = async_sessionmaker(engine, expire_on_commit=False)
 
+    async def create_tables(self) -> None:
+        """Create those that are missing."""
+        async with self.engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+
 
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[Database]:
-    """Connect, create the tables that are missing, and close every connection at the end."""
+    """A pool that opens connections as they are needed, and closes all of them at the end."""
     if make_url(url).get_backend_name() == "sqlite":
         engine = _create_sqlite_engine(url)
     else:
         engine = create_async_engine(url, pool_pre_ping=True)  # a server may have closed a connection that slept in the pool
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
         yield Database(engine)
     finally:
         await engine.dispose()
@@ -52,9 +55,9 @@ def _create_sqlite_engine(url: str) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout=5000")  # milliseconds that a second writer waits for the first; also for the next line
         cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer
         cursor.execute("PRAGMA foreign_keys=ON")  # SQLite ignores foreign keys unless told
-        cursor.execute("PRAGMA busy_timeout=5000")  # milliseconds that a second writer waits for the first
         cursor.close()
 
     return engine

@@ -20,7 +20,7 @@ from demo.internal_api import internal_api
 from demo.mail import Mailer, open_mailer
 from demo.passwords import Passwords
 from demo.public_api import public_api
-from demo.seed import seed
+from demo.seed import prepare
 from demo.settings import Settings
 from demo.tokens import Tokens
 from tercel import FastAPI
@@ -50,7 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[State]:
     hub = Hub()
     async with AsyncExitStack() as opened:
         database = await opened.enter_async_context(open_database(settings.database_url))
-        await seed(database, passwords)
+        await prepare(database, passwords)
         client = await opened.enter_async_context(open_http_client(app))
         mailer = await opened.enter_async_context(open_mailer(settings.smtp_url, app.state.metrics))
         await opened.enter_async_context(_in_background(hub))

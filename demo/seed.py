@@ -3,16 +3,18 @@
 The same at every first start, down to the sales: they come from a random generator with a fixed seed.
 """
 
+import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from demo.database import Database
 from demo.passwords import Passwords
 from demo.tables import Item, Post, Product, Sale, User
 
-__all__ = ["SALES", "seed"]
+__all__ = ["SALES", "prepare"]
 
 SALES = 1000
 
@@ -79,15 +81,31 @@ PRODUCTS = [
 ]
 
 
-async def seed(database: Database, passwords: Passwords) -> bool:
-    """Fill an empty database in one transaction.
+ATTEMPTS = 5
+PAUSE_S = 0.3  # longer than the first start takes to hash three passwords
 
-    Returns:
-        False when there were users already: then nothing was touched.
+
+async def prepare(database: Database, passwords: Passwords) -> None:
+    """Create the tables, and fill them if they are empty.
+
+    Several processes may start at once on an empty database. One of them is first; the others run into its tables or its users, or
+    into its lock, and find everything done when they look again.
     """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            await database.create_tables()
+            await _seed(database, passwords)
+            return
+        except (IntegrityError, OperationalError, ProgrammingError):
+            if attempt == ATTEMPTS:
+                raise
+            await asyncio.sleep(PAUSE_S * attempt)
+
+
+async def _seed(database: Database, passwords: Passwords) -> None:
     async with database.session() as session, session.begin():
         if await session.scalar(select(User.id).limit(1)) is not None:
-            return False
+            return
         users = {}
         for name, password in USERS.items():
             password_hash = await passwords.hash(password)
@@ -97,7 +115,6 @@ async def seed(database: Database, passwords: Passwords) -> bool:
         session.add_all(Item(name=name, description=text, category=kind, price_cents=cents) for name, text, kind, cents in ITEMS)
         session.add_all(Product(slug=slug, name=name, price_cents=cents) for slug, name, cents in PRODUCTS)
         session.add_all(_make_sales())
-    return True
 
 
 def _make_sales() -> list[Sale]:

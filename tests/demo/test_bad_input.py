@@ -119,14 +119,14 @@ def test_nasty_paths_never_break_a_route(client: httpx.Client, value: str) -> No
 
 @pytest.mark.parametrize("value", ["x", "-1", "1e3", "9" * 400, "", "\xff", "NaN", "0x10", "1 2"])
 def test_a_bad_last_event_id_is_refused(client: httpx.Client, value: str) -> None:
-    answer = client.get("/events", headers={"Last-Event-ID": value.encode("latin-1")})
+    answer = client.get("/events", headers={b"Last-Event-ID": value.encode("latin-1")})
     assert answer.status_code == 422
     assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
 
 
 @pytest.mark.parametrize("value", ["Bearer", "Basic YTpi", "bearer \xff", "Bearer \xff.\xfe.x", ""])
 def test_a_bad_authorization_is_refused(client: httpx.Client, value: str) -> None:
-    assert client.get("/editor/posts/", headers={"Authorization": value.encode("latin-1")}).status_code == 401
+    assert client.get("/editor/posts/", headers={b"Authorization": value.encode("latin-1")}).status_code == 401
 
 
 def test_a_token_that_hides_deep_json_is_refused(client: httpx.Client) -> None:

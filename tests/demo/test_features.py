@@ -339,7 +339,7 @@ def test_the_internal_application_wants_its_own_key(server: Served, client: http
     refused = [
         client.get("/internal/metrics/"),
         client.get("/internal/metrics/", headers={"X-Internal-Key": "wrong"}),
-        client.get("/internal/metrics/", headers={"X-Internal-Key": b"\xff\xfe"}),
+        client.get("/internal/metrics/", headers={b"X-Internal-Key": b"\xff\xfe"}),
         client.get("/internal/metrics/", headers=bearer(server, "admin")),
     ]
     assert [answer.status_code for answer in refused] == [401] * 4
