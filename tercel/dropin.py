@@ -1,8 +1,8 @@
 """The drop-in import hook: `import fastapi` gives Tercel's objects, one identity per object, whether or not FastAPI is installed.
 
 `install()` for programs, `python -m tercel.dropin script.py` for scripts, `pytest -p tercel.dropin` for test suites; processes that
-the program starts inherit it. The names come from `tercel.compat.fastapi` and, where that has no module of a name, from Tercel's own
-public modules. Read `tercel.dropin_shim` for the other way in, a distribution named `fastapi`.
+the program starts inherit it. The names come from `tercel.compat.fastapi` and, where that has no module of a name, from Tercel's
+own public modules. Read `tercel.dropin_shim` for the other way in, a distribution named `fastapi`.
 """
 
 from __future__ import annotations
@@ -19,40 +19,33 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-__all__ = ["DropInError", "install", "installed", "take_place"]
+__all__ = ["FASTAPI_MODULES", "DropInError", "install", "installed", "take_place"]
 
 _NAME = "fastapi"
 _FACADES = "tercel.compat.fastapi"
 _VARIABLE = "TERCEL_DROPIN"
 _STARTUP = Path(__file__).resolve().parent / "startup"
-_PUBLIC = frozenset(
-    {
-        "concurrency",
-        "logger",
-        "middleware.cors",
-        "middleware.gzip",
-        "middleware.httpsredirect",
-        "middleware.trustedhost",
-        "middleware.wsgi",
-        "openapi.constants",
-        "openapi.models",
-        "requests",
-        "security.utils",
-        "staticfiles",
-        "templating",
-        "testclient",
-        "types",
-        "websockets",
-    }
-)
-"""FastAPI's modules that need no facade: Tercel's public module of the name has all of its names."""
 
-_AT_ONCE = (
-    "applications background concurrency datastructures dependencies.models dependencies.utils encoders exception_handlers exceptions "
-    "logger middleware openapi.constants openapi.docs openapi.models openapi.utils param_functions params requests responses routing "
-    "security.api_key security.base security.http security.oauth2 security.open_id_connect_url security.utils sse types utils websockets"
-).split()
-"""What `import fastapi` imports too, so that `fastapi.routing` and the like work without another import."""
+
+def _stand_ins(names: str, home: str) -> dict[str, str]:
+    return {name: f"{home}.{name}" for name in names.split()}
+
+
+FASTAPI_MODULES = {
+    # Those whose names are all in Tercel's public module of the same name, and those that have a facade.
+    **_stand_ins("concurrency logger requests staticfiles templating testclient types websockets", "tercel"),
+    **_stand_ins("middleware.cors middleware.gzip middleware.httpsredirect middleware.trustedhost middleware.wsgi", "tercel"),
+    **_stand_ins("openapi.constants openapi.models security.utils", "tercel"),
+    **_stand_ins("_body_limit _compat _compat.shared _compat.v2 _form_limits applications background cli datastructures", _FACADES),
+    **_stand_ins("dependencies dependencies.models dependencies.utils encoders exception_handlers exceptions", _FACADES),
+    **_stand_ins("middleware middleware.asyncexitstack openapi openapi.docs openapi.utils param_functions params", _FACADES),
+    **_stand_ins("responses routing security security.api_key security.base security.http security.oauth2", _FACADES),
+    **_stand_ins("security.open_id_connect_url sse utils", _FACADES),
+}
+"""FastAPI's modules, each with the module that stands for it."""
+
+_LATER = frozenset({"cli", "staticfiles", "templating", "testclient"})
+"""Modules that `import fastapi` does not import along with it, nor any middleware of Starlette's."""
 
 
 class DropInError(ImportError):
@@ -61,14 +54,7 @@ class DropInError(ImportError):
 
 def _target(name: str) -> str | None:
     """The module of Tercel that stands for one of FastAPI's, or None when there is none."""
-    rest = name.removeprefix(_NAME).lstrip(".")
-    if rest in _PUBLIC:
-        return f"tercel.{rest}"
-    facade = f"{_FACADES}.{rest}" if rest else _FACADES
-    try:
-        return facade if importlib.util.find_spec(facade) is not None else None
-    except ModuleNotFoundError:  # its parent is not a package
-        return None
+    return _FACADES if name == _NAME else FASTAPI_MODULES.get(name.removeprefix(_NAME + "."))
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -96,9 +82,10 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         assert module.__spec__ is not None
         name, (_, own) = module.__spec__.name, module.__spec__.loader_state
         module.__spec__ = own
-        if name == _NAME:
-            for part in _AT_ONCE:
-                importlib.import_module(f"{_NAME}.{part}")
+        if name == _NAME:  # so that `fastapi.routing` and the like work without another import
+            for part, stand_in in FASTAPI_MODULES.items():
+                if part not in _LATER and not stand_in.startswith("tercel.middleware."):
+                    importlib.import_module(f"{_NAME}.{part}")
         elif name == f"{_NAME}.routing":
             from tercel.routing.replaced import watch
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tercel.cli.dropin import cli as dropin_cli
 from tercel.cli.errors import CommandError, ExitCode, UserCodeError, show_error
 from tercel.cli.load import Loaded, load_app
 from tercel.cli.served import IMPORT_STRING, Served
@@ -178,6 +179,9 @@ def openapi(
 
 def _load(given: str | None, factory: bool, app_dir: Path | None, dropin: bool) -> Loaded:
     return load_app(resolve_target(given, folder=Path.cwd(), app_dir=app_dir), factory=factory, dropin=dropin)
+
+
+cli.add_typer(dropin_cli)
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def lock(arguments: argparse.Namespace) -> int:
     uv = find_uv()
     HOME.mkdir(parents=True, exist_ok=True)
     bare = HOME / "pip"
-    run([uv, "venv", "--quiet", "--clear", "--seed", str(bare)])
+    run([uv, "venv", "--quiet", "--clear", "--seed", "--no-python-downloads", "--python", sys.executable, str(bare)])
     run([uv, "pip", "install", "--quiet", "--python", str(bare / "bin" / "python"), "pdm-backend"])
     group = unpack(download(bare / "bin" / "python"), with_fastapi=True) / "pyproject.toml"
     command = [
