@@ -28,13 +28,13 @@ changes = _Changes()
 
 
 class _Watched:
-    """Adds a version to a built-in collection."""
+    """Adds a version to a built-in collection: the number of its latest change, which no other collection ever has."""
 
     version = 0
 
     def changed(self) -> None:
-        self.version += 1
         changes.count += 1
+        self.version = changes.count
 
 
 class RouteList(_Watched, list[T], Generic[T]):
@@ -93,6 +93,10 @@ class RouteList(_Watched, list[T], Generic[T]):
 
 class Overrides(_Watched, dict[Callable[..., Any], Callable[..., Any]]):
     """`dependency_overrides`: replacements by original callable, effective from the next request."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.changed()
 
     def __setitem__(self, key: Callable[..., Any], value: Callable[..., Any]) -> None:
         super().__setitem__(key, value)

@@ -87,7 +87,7 @@ class _Planned:
     def _refresh(self, provider: Any, make: Callable[[Mapping[Any, Any]], Plan]) -> Plan:
         overrides = overrides_of(provider)
         # Dicts of other providers than ours have no version: their contents are compared.
-        key = (id(overrides), overrides.version) if isinstance(overrides, Overrides) else tuple(overrides.items())
+        key = overrides.version if isinstance(overrides, Overrides) else tuple(overrides.items())
         if self._plan is None or key != self._key:
             self._plan, self._key, self._handler = make(overrides), key, None
         return self._plan

@@ -193,18 +193,18 @@ class APIRouter(Verbs, routing.Router):
         return cls.matches is not APIRouter.matches or cls.handle is not APIRouter.handle
 
     def _mark_routes_changed(self) -> None:
-        self._routes_marks += 1
         changes.count += 1
+        self._routes_marks = changes.count
 
     def _get_routes_version(self, seen: set[int] | None = None) -> int:
-        """A number that grows with every change of this router or of one included in it."""
+        """A number that grows with every change of this router or of one included in it: that of the latest of these changes."""
         seen = set() if seen is None else seen
-        version = self._routes.version + self._routes_marks
+        version = max(self._routes.version, self._routes_marks)
         if id(self) not in seen:
             seen.add(id(self))
             for route in self._routes:
                 if isinstance(route, IncludedRouter):
-                    version += route.original_router._get_routes_version(seen)
+                    version = max(version, route.original_router._get_routes_version(seen))
         return version
 
     def _contains_router(self, router: APIRouter, seen: set[int] | None = None) -> bool:
