@@ -89,7 +89,23 @@ class AsgiBridge:
             # longer than until the application suspends: an event stream has to be open before its first event.
             exchange.call_soon(self.start_held)
         elif kind == "http.response.body":
-            await self._send_body(message)
+            if self._error is not None:
+                raise self._error
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = bytes(body)
+            head = self._head
+            if head is not None:
+                self._head = None
+                if not message.get("more_body", False):
+                    await exchange.respond(head, body)
+                    return
+                exchange.start_now(head)
+            elif not exchange.started:
+                raise RuntimeError("'http.response.body' was sent before 'http.response.start'")
+            await exchange.write(body)
+            if not message.get("more_body", False):
+                await exchange.finish()
         else:
             raise RuntimeError(f"ASGI message {kind!r} does not fit an HTTP connection")
 
@@ -104,24 +120,3 @@ class AsgiBridge:
             exchange.start_now(head)
         except Exception as error:
             self._error = error
-
-    async def _send_body(self, message: Message) -> None:
-        exchange = self._exchange
-        if self._error is not None:
-            raise self._error
-        body = message.get("body", b"")
-        if type(body) is not bytes:
-            body = bytes(body)
-        more_body = message.get("more_body", False)
-        head = self._head
-        if head is not None:
-            self._head = None
-            if not more_body:
-                await exchange.respond(head, body)
-                return
-            exchange.start_now(head)
-        elif not exchange.started:
-            raise RuntimeError("'http.response.body' was sent before 'http.response.start'")
-        await exchange.write(body)
-        if not more_body:
-            await exchange.finish()

@@ -144,18 +144,22 @@ class RequestBody:
                 self._source.send_continue()
             await self._wait()
 
+    def take_whole(self) -> bytes | None:
+        """The whole body if it has arrived, otherwise None."""
+        if self._whole is None and self.complete and not self.started and not self.too_large:
+            self.started = True
+            self._whole = self._take() if self._chunks else b""
+        return self._whole
+
     async def read_all(self) -> bytes:
         """The whole body; the same bytes when called again. Raises as `next_chunk`."""
-        if self._whole is None:
-            if self.complete and not self.too_large:
-                self.started = True
-                self._whole = self._take() if self._chunks else b""
-            else:
-                pieces: list[bytes] = []
-                while chunk := await self.next_chunk():
-                    pieces.append(chunk)
-                self._whole = b"".join(pieces)
-        return self._whole
+        whole = self.take_whole()
+        if whole is None:
+            pieces: list[bytes] = []
+            while chunk := await self.next_chunk():
+                pieces.append(chunk)
+            whole = self._whole = b"".join(pieces)
+        return whole
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body piece by piece. Raises as `next_chunk`."""

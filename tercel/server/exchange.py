@@ -20,6 +20,7 @@ from tercel.server.asgi import AsgiBridge
 from tercel.server.body import RequestBody
 from tercel.server.handling import EAGER
 from tercel.server.head_reader import HeadReader, split_fields
+from tercel.server.request_head import find_field
 from tercel.server.stream import ResponseStream, client_gone
 from tercel.server.wire import RenderedHead, render, status_forbids_body
 
@@ -143,12 +144,7 @@ class HttpExchange(Exchange):
                 if key == name:
                     return value
             return None
-        found = self._lowered.find(b"\r\n%b:" % name)
-        if found < 0:
-            return None
-        start = found + len(name) + 3
-        head = self._head
-        return head[start : head.find(b"\r\n", start)].strip()
+        return find_field(self._head, self._lowered, name)
 
     @property
     def scope(self) -> Scope:
@@ -179,7 +175,11 @@ class HttpExchange(Exchange):
         return self._connection.handle
 
     async def body(self) -> bytes:
-        return b"" if self.request_body is None else await self.request_body.read_all()
+        body = self.request_body
+        if body is None:
+            return b""
+        whole = body.take_whole()
+        return whole if whole is not None else await body.read_all()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         if self.request_body is not None:
@@ -221,13 +221,14 @@ class HttpExchange(Exchange):
         wire = head.wire
         length = len(body)
         if wire is not None and self._simple and length <= _COPY_MAX_BYTES and (request_body is None or request_body.complete):
+            data = b"%b%bcontent-length: %d\r\n\r\n%b" % (wire, connection.server.tail, length, body)
             self.started = True
             self.status = head.status
             self.sent_body_bytes = length
             try:
-                connection.write(b"%b%bcontent-length: %d\r\n\r\n%b" % (wire, connection.server.tail, length, body))
+                connection.write(data)
             except RuntimeError:
-                raise client_gone() from None
+                raise connection.write_failed() from None
         else:
             self._respond_in_full(head, body)
         self.finished = True
@@ -237,10 +238,11 @@ class HttpExchange(Exchange):
 
     def _respond_in_full(self, head: Head, body: bytes) -> None:
         rendered = render(head)
+        wire, said_length = rendered[0], rendered[1]
         length: int | None = len(body)
         if status_forbids_body(head.status):
             # RFC 9110 §8.6: no Content-Length in a 204; in a 304 it is the length the body of a 200 would have had.
-            length = rendered.content_length if head.status == 304 else None
+            length = said_length if head.status == 304 else None
             body = b""
         elif head.status == 205:
             # RFC 9110 §15.3.6: a 205 has no content, which on HTTP/1.1 is said by a length of zero.
@@ -248,31 +250,32 @@ class HttpExchange(Exchange):
             body = b""
         elif self.method == "HEAD":
             # RFC 9110 §9.3.2: the fields of a GET, no content. An application that leaves the body out names its length.
-            if rendered.content_length is not None:
-                length = rendered.content_length
+            if said_length is not None:
+                length = said_length
             body = b""
-        elif rendered.content_length is not None and rendered.content_length != length:
-            raise RuntimeError(f"the response body has {length} bytes, its content-length says {rendered.content_length}")
+        elif said_length is not None and said_length != length:
+            raise RuntimeError(f"the response body has {length} bytes, its content-length says {said_length}")
         self.started = True
         self.status = head.status
         self.sent_body_bytes = len(body)
         ending = self.ending(rendered, b"" if length is None else b"content-length: %d\r\n" % length)
         connection = self._connection
         if len(body) <= _COPY_MAX_BYTES:
-            connection.send(b"%b%b%b" % (rendered.wire, ending, body))
+            connection.send(b"%b%b%b" % (wire, ending, body))
         else:
-            connection.send(rendered.wire + ending)
+            connection.send(wire + ending)
             connection.send(body)
 
     def ending(self, rendered: RenderedHead, framing: bytes) -> bytes:
         """The end of a head: what depends on the connection, the given framing fields and the empty line."""
         connection = self._connection
         server = connection.server
-        if rendered.has_date:
-            tail = b"" if rendered.has_server else server.tail_server
+        _, _, wants_close, has_date, has_server = rendered
+        if has_date:
+            tail = b"" if has_server else server.tail_server
         else:
-            tail = server.tail_date if rendered.has_server else server.tail
-        if rendered.wants_close or not connection.can_continue(self):
+            tail = server.tail_date if has_server else server.tail
+        if wants_close or not connection.can_continue(self):
             self.keep_alive = False
         if not self.keep_alive:
             return b"%b%bconnection: close\r\n\r\n" % (tail, framing)

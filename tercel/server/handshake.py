@@ -93,7 +93,7 @@ def switching_protocols(key: bytes, subprotocol: str | None, headers: Iterable[t
     fields = [(name, value) for name, value in headers if bytes(name).lower() not in own]
     if subprotocol is not None:
         fields.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
-    lines = render(Head(200, fields)).wire.partition(b"\r\n")[2]
+    lines = render(Head(200, fields))[0].partition(b"\r\n")[2]
     accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"

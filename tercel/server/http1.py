@@ -20,7 +20,7 @@ from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
 from tercel.server.flow import FLOW_SLOTS, FlowControl
 from tercel.server.handle import ConnectionHandle
-from tercel.server.handling import settle, start_task
+from tercel.server.handling import EAGER, settle, start_task
 from tercel.server.handshake import wants_websocket
 from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.request_head import Rejected, parse_target, read_framing
@@ -229,16 +229,18 @@ class HttpConnection(FlowControl, asyncio.Protocol):
 
     def _read_head(self, data: bytes, position: int) -> int:
         reader = self._reader
-        if not reader.begun:
+        fresh = not reader.begun
+        if fresh:
             # RFC 9112 §2.2: empty lines in front of a request line are ignored.
             while data[position] in b"\r\n":
                 position += 1
                 if position == len(data):
                     return position
-            self.deadline = self.loop.time() + self._config.head_timeout_s
         position = reader.feed(data, position)
         if not reader.begun:
             self._open_exchange()
+        elif fresh:
+            self.deadline = self.loop.time() + self._config.head_timeout_s
         return position
 
     def _open_exchange(self) -> None:
@@ -259,8 +261,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             path = self.root_path + path
             raw_path = self.root_path.encode() + raw_path
         if reader.has_body:
-            fields = split_fields(reader.head) if fields is None else fields
-            body = self._expect_body(fields)
+            body = self._expect_body()
         else:
             body = None
             self._state = _WAITING
@@ -284,8 +285,9 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             self._state = _UPGRADED
             self.server.open_websocket(self, exchange)
 
-    def _expect_body(self, fields: list[tuple[bytes, bytes]]) -> RequestBody:
-        length, expects_continue = read_framing(fields, self._reader.version)
+    def _expect_body(self) -> RequestBody:
+        reader = self._reader
+        length, expects_continue = read_framing(reader.head, reader.lowered, reader.version)
         limit = self._config.max_body_bytes
         if limit is not None and length > limit:
             raise Rejected(413, "the request body is too large")
@@ -351,7 +353,12 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         exchange = self._ready
         assert exchange is not None
         self._ready = None
-        task = start_task(self.server.handler(exchange), self.loop)
+        handler = self.server.handler
+        if EAGER:
+            # `start_task`, written out: this is the one place where its call would be felt.
+            task: asyncio.Task[None] = asyncio.Task(handler(exchange), loop=self.loop, eager_start=True)  # type: ignore[call-arg]
+        else:
+            task = start_task(handler(exchange), self.loop)
         if task.done():
             if not exchange.finished or task.cancelled() or task.exception() is not None:
                 settle(exchange, self, task)
@@ -522,8 +529,12 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         try:
             self.write(data)
         except RuntimeError:
-            # uvloop says so of a transport that has found out before it has told us.
-            raise client_gone() from None
+            raise self.write_failed() from None
+
+    def write_failed(self) -> OSError:
+        """The transport has found out that the client is gone, and has not told us yet; uvloop then raises RuntimeError."""
+        self.lost = self.gone = True
+        return client_gone()
 
     def body_taken(self) -> None:
         """See `BodySource`."""

@@ -50,6 +50,7 @@ class ResponseStream:
 
     def __init__(self, exchange: HttpExchange, connection: HttpConnection, head: Head) -> None:
         rendered = render(head)
+        wire, said_length = rendered[0], rendered[1]
         status = head.status
         self._exchange = exchange
         self._connection = connection
@@ -61,11 +62,11 @@ class ResponseStream:
         if status == 205:
             framing = b"content-length: 0\r\n"
         elif status_forbids_body(status):
-            if status == 304 and rendered.content_length is not None:
-                framing = b"content-length: %d\r\n" % rendered.content_length
-        elif rendered.content_length is not None:
-            framing = b"content-length: %d\r\n" % rendered.content_length
-            self._left_bytes = rendered.content_length
+            if status == 304 and said_length is not None:
+                framing = b"content-length: %d\r\n" % said_length
+        elif said_length is not None:
+            framing = b"content-length: %d\r\n" % said_length
+            self._left_bytes = said_length
         elif exchange.http_version == "1.1":
             framing = b"transfer-encoding: chunked\r\n"
             self._chunked = True
@@ -74,7 +75,7 @@ class ResponseStream:
             exchange.close_after()
         exchange.started = True
         exchange.status = status
-        self._head: bytes | None = rendered.wire + exchange.ending(rendered, framing)
+        self._head: bytes | None = wire + exchange.ending(rendered, framing)
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._since_yield_bytes = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 from tercel.http.exchange import Head
 
@@ -20,7 +20,6 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110 §5.5: CR, LF and NUL in a value are dangerous; other controls but HTAB have no meaning.
 _FORBIDDEN_IN_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_DIGITS: Final = re.compile(rb"[0-9]{1,19}")
 
 _STATUS_LINES: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 
@@ -32,22 +31,9 @@ _KNOWN_NAMES_MAX: Final = 1024
 _OWN: Final = frozenset((b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"date", b"server"))
 
 
-class RenderedHead(NamedTuple):
-    """A head as bytes, without the fields that depend on the connection.
-
-    Args:
-        wire: status line and fields, each ended by CRLF; no empty line.
-        content_length: what the application said, or None.
-        wants_close: the application sent `connection: close`.
-        has_date: the application sent its own date.
-        has_server: the application sent its own server field.
-    """
-
-    wire: bytes
-    content_length: int | None
-    wants_close: bool
-    has_date: bool
-    has_server: bool
+RenderedHead = tuple[bytes, int | None, bool, bool, bool]
+"""A head as bytes, without the fields that depend on the connection: status line and fields, each ended by CRLF, no empty line; the
+application's content-length or None; whether it sent `connection: close`, a date, a server field of its own."""
 
 
 def status_forbids_body(status: int) -> bool:
@@ -72,12 +58,14 @@ def render(head: Head) -> RenderedHead:
     parts = [line]
     content_length: int | None = None
     wants_close = has_date = has_server = own = False
+    try:
+        # All values at once; who it was is looked for when there is one.
+        if _FORBIDDEN_IN_VALUE.search(b"".join([value for _, value in head.headers])) is not None:
+            raise _bad_value(head)
+    except TypeError:
+        raise _bad_value(head) from None
     for name, value in head.headers:
         lower = _known_names.get(name) or _check_name(name)
-        if type(value) is not bytes:
-            raise TypeError(f"response header {_show(name)} has the value {value!r}, which must be bytes")
-        if _FORBIDDEN_IN_VALUE.search(value) is not None:
-            raise ValueError(f"response header {_show(name)} has a control character in its value {value!r}")
         if lower in _OWN:
             own = True
             if lower == b"content-length":
@@ -89,14 +77,23 @@ def render(head: Head) -> RenderedHead:
                 has_server = True
             else:
                 # RFC 9110 §7.6.1: these belong to the connection, which is the server's.
-                if lower == b"connection" and b"close" in value.lower():
+                if lower == b"connection" and value.lower().find(b"close") >= 0:
                     wants_close = True
                 continue
         parts.append(b"%b: %b\r\n" % (name, value))
     wire = b"".join(parts)
     if not own and not status_forbids_body(status) and status != 205:
         head.wire = wire
-    return RenderedHead(wire, content_length, wants_close, has_date, has_server)
+    return wire, content_length, wants_close, has_date, has_server
+
+
+def _bad_value(head: Head) -> Exception:
+    for name, value in head.headers:
+        if type(value) is not bytes:
+            return TypeError(f"response header {_show(name)} has the value {value!r}, which must be bytes")
+        if _FORBIDDEN_IN_VALUE.search(value) is not None:
+            return ValueError(f"response header {_show(name)} has a control character in its value {value!r}")
+    raise AssertionError("all values are good")
 
 
 def _check_name(name: bytes) -> bytes:
@@ -111,7 +108,7 @@ def _check_name(name: bytes) -> bytes:
 
 
 def _parse_length(value: bytes, before: int | None) -> int:
-    if _DIGITS.fullmatch(value) is None:
+    if not value.isdigit() or len(value) > 19:
         raise ValueError(f"response header content-length must be a number, not {value!r}")
     length = int(value)
     if before is not None and before != length:
@@ -119,8 +116,8 @@ def _parse_length(value: bytes, before: int | None) -> int:
     return length
 
 
-def _show(name: bytes) -> str:
-    return name.decode("latin-1")
+def _show(name: object) -> str:
+    return name.decode("latin-1") if isinstance(name, bytes) else repr(name)
 
 
 def tail_lines(*, date: bool, server: bool, timestamp_s: float) -> tuple[bytes, bytes, bytes]:
