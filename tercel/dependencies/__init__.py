@@ -1,5 +1,3 @@
 """Dependency trees."""
 
-
-__all__ = [
-]
+__all__ = []
