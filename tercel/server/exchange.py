@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import Exchange, Head, Message, Scope
-from tercel.server.asgi import AsgiBridge
 from tercel.server.body import RequestBody
 from tercel.server.handling import EAGER
 from tercel.server.head_reader import HeadReader, split_fields
@@ -46,18 +45,19 @@ class HttpExchange(Exchange):
         keep_alive: the connection may be used again afterwards.
         finished: the response is complete, or was given up.
         given_up: no (complete) response was or will be sent, the connection ends.
-        status: of the response; 0 before.
-        sent_body_bytes: of the response body so far.
+        status: of the response; set when it is started or given up.
+        sent_body_bytes: of the response body so far; set with `status`.
         in_place: the handler has not suspended yet, so what it writes is sent when it does.
-        began_s: when the head was complete, on the loop's clock; 0 when nobody asked for it.
+        began_s: when the head was complete, on the loop's clock; set when there is an access log.
     """
 
     __slots__ = (
-        "_bridge",
+        "_body_delivered",
         "_connection",
         "_end_waiters",
         "_fields",
         "_head",
+        "_held",
         "_lowered",
         "_on_leave",
         "_scope",
@@ -82,6 +82,8 @@ class HttpExchange(Exchange):
     client: tuple[str, int | None] | None
     scheme: str
     status: int
+    sent_body_bytes: int
+    began_s: float
 
     def __init__(
         self,
@@ -115,12 +117,11 @@ class HttpExchange(Exchange):
         self._simple = keep_alive and http_version == "1.1" and method != "HEAD"
         self._scope: Scope | None = None
         self._stream: ResponseStream | None = None
-        self._bridge: AsgiBridge | None = None
+        self._body_delivered = False
+        # The head of an ASGI response that waits for its body, or what was wrong with it.
+        self._held: Head | Exception | None = None
         self._end_waiters: list[asyncio.Future[None]] | None = None
         self._on_leave: Callable[[], None] | None = None
-        self.status = 0
-        self.sent_body_bytes = 0
-        self.began_s = 0.0
         self.in_place = EAGER
 
     # -- the request -------------------------------------------------------------------------------------------------------
@@ -302,17 +303,23 @@ class HttpExchange(Exchange):
 
     async def write(self, data: bytes) -> None:
         if self._stream is None:
-            raise RuntimeError("the response was not started")
+            raise self._not_streaming()
         await self._stream.write(data)
 
     async def finish(self) -> None:
         if self._stream is None:
-            raise RuntimeError("the response was not started")
+            raise self._not_streaming()
         self._stream.finish()
+
+    def _not_streaming(self) -> Exception:
+        if self.given_up:
+            return client_gone()
+        return RuntimeError("the response is complete already" if self.finished else "the response was not started")
 
     def switched_protocols(self) -> None:
         """The connection has left HTTP with a 101; it is not the exchange's any more."""
         self.status = 101
+        self.sent_body_bytes = 0
         self.started = True
         self.finished = True
         if self._end_waiters is not None:
@@ -321,6 +328,8 @@ class HttpExchange(Exchange):
     def stream_finished(self) -> None:
         """The stream has sent its last byte."""
         self.finished = True
+        # It refers to this exchange: what refers to itself waits for the garbage collector.
+        self._stream = None
         if self._end_waiters is not None:
             self._wake_end_waiters()
         self._connection.answered(self)
@@ -335,6 +344,9 @@ class HttpExchange(Exchange):
         if not self.finished:
             if self._stream is not None:
                 self._stream.flush_quietly()
+                self._stream = None
+            if not self.started:
+                self.status = self.sent_body_bytes = 0
             self.started = True
             self.finished = True
             self.given_up = True
@@ -345,31 +357,81 @@ class HttpExchange(Exchange):
 
     @property
     def receive(self) -> Callable[[], Awaitable[Message]]:
-        return self._asgi().receive
+        return self._receive
+
+    async def _receive(self) -> Message:
+        if not self._body_delivered:
+            body = self.request_body
+            if body is None:
+                self._body_delivered = True
+                return {"type": "http.request", "body": b"", "more_body": False}
+            try:
+                chunk = await body.deliver()
+            except ClientDisconnect:
+                self._body_delivered = True
+                return {"type": "http.disconnect"}
+            more_body = not body.exhausted
+            self._body_delivered = not more_body
+            return {"type": "http.request", "body": chunk, "more_body": more_body}
+        await self.wait_end()
+        return {"type": "http.disconnect"}
 
     @property
     def send(self) -> Callable[[Message], Awaitable[None]]:
-        return self._asgi().send
+        return self._send
 
-    def _asgi(self) -> AsgiBridge:
-        if self._bridge is None:
-            self._bridge = AsgiBridge(self)
-        return self._bridge
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        held = self._held
+        if kind == "http.response.start":
+            if self.started or held is not None:
+                raise client_gone() if self.given_up else RuntimeError("'http.response.start' was sent twice")
+            # The head waits for the first body message, so that a whole response is one write and gets a Content-Length; but not
+            # longer than until the application suspends: an event stream has to be open before its first event.
+            self._held = Head(message["status"], list(message.get("headers", ())))
+            if not self.in_place:
+                self._connection.loop.call_soon(self._start_held)
+        elif kind == "http.response.body":
+            body = message.get("body", b"")
+            if type(body) is not bytes:
+                body = bytes(body)
+            if held is not None:
+                self._held = None
+                if isinstance(held, Exception):
+                    raise held
+                if not message.get("more_body", False):
+                    if self._connection.write_paused:
+                        await self._connection.drained()
+                    self.respond_now(held, body)
+                    return
+                self.start_now(held)
+            elif not self.started:
+                raise RuntimeError("'http.response.body' was sent before 'http.response.start'")
+            await self.write(body)
+            if not message.get("more_body", False):
+                await self.finish()
+        else:
+            raise RuntimeError(f"ASGI message {kind!r} does not fit an HTTP connection")
 
-    def suspended(self) -> None:
-        """The handler has suspended for the first time."""
-        self.in_place = False
-        if self._bridge is not None:
-            self._bridge.start_held()
-        if self._stream is not None and not self.finished:
-            self._stream.flush_quietly()
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        """Call back when the handler has suspended or ended; while it is in place `suspended` does what there is to do."""
-        if not self.in_place:
-            self._connection.loop.call_soon(callback)
+    def _start_held(self) -> None:
+        head = self._held
+        if isinstance(head, Head) and not self.finished and not self._connection.lost:
+            self._held = None
+            try:
+                self.start_now(head)
+            except Exception as error:
+                # For the next `send` to raise: this is nobody's call.
+                self._held = error
 
     # -- its end -----------------------------------------------------------------------------------------------------------
+
+    def suspended(self) -> None:
+        """The handler has suspended for the first time: what it has begun to say goes out."""
+        self.in_place = False
+        if self._held is not None:
+            self._start_held()
+        if self._stream is not None and not self.finished:
+            self._stream.flush_quietly()
 
     async def wait_end(self) -> None:
         """Return when the response is complete or the client is gone."""

@@ -165,41 +165,45 @@ class HeadReader:
             raise explain_syntax_error(head, self._syntax_error)
 
     def _take_apart(self, head: bytes) -> None:
-        end = head.find(b"\r\n")
-        parts = head[:end].split(b" ")
+        parts = head.split(b" ", 2)
         if len(parts) != 3:
-            # RFC 9112 §3: single spaces. llhttp takes several.
             raise Rejected(400, "the request line is malformed")
-        method, target, version = parts
-        if version == b"HTTP/1.1":
+        method, target, rest = parts
+        if rest.startswith(b"HTTP/1.1\r\n"):
             self.version = "1.1"
-        elif version == b"HTTP/1.0":
+        elif rest.startswith(b"HTTP/1.0\r\n"):
             self.version = "1.0"
         else:
             raise explain_syntax_error(head, "version")
-        if method == b"CONNECT":
-            # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
-            raise Rejected(501, "CONNECT is not implemented")
+        if not target:
+            # RFC 9112 §3: single spaces. llhttp takes several.
+            raise Rejected(400, "the request line is malformed")
+        name = _METHODS.get(method)
+        if name is None:
+            if method == b"CONNECT":
+                # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
+                raise Rejected(501, "CONNECT is not implemented")
+            name = method.decode()
         config = self._config
         if len(target) > config.max_target_bytes:
             raise Rejected(414, "the request target is too long")
-        if head.count(b"\n") - 2 > config.max_headers:
+        field_count = head.count(b"\n") - 2
+        if field_count > config.max_headers:
             raise Rejected(431, "too many header fields")
-        self.method = _METHODS.get(method) or method.decode()
+        self.method = name
         self.target = target
         self.head = head
         self.lowered = lowered = head.lower()
         # RFC 9112 §3.2: exactly one valid Host; an HTTP/1.0 client may leave it out. (Searching costs less than splitting.)
-        found = lowered.find(b"\r\nhost:", end)
-        if found < 0:
-            if self.version == "1.1":
-                raise Rejected(400, "the Host field is missing")
-        else:
-            host = head[found + 7 : head.find(b"\r\n", found + 7)].strip()
+        found = lowered.find(b"\r\nhost:")
+        if found >= 0:
+            host = head[found + 7 : head.find(b"\r\n", found + 7)]
             if host not in known_hosts:
                 check_host(host)
-            if lowered.find(b"\r\nhost:", found + 7) >= 0:
+            if field_count > 1 and lowered.find(b"\r\nhost:", found + 7) >= 0:
                 raise Rejected(400, "more than one Host field")
+        elif self.version == "1.1":
+            raise Rejected(400, "the Host field is missing")
         self.has_body = not self._message_complete
         self._message_complete = False
         if self.upgrade:

@@ -120,6 +120,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self.lost = self.gone = True
         self._state = _CLOSING
         self._reader.close()
+        self._handle = None
         self._ahead = None
         self.server.closed(self)
         if self.exchange is not None:
@@ -446,6 +447,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         head.headers.extend(rejected.headers)
         self._reader.close()
         answer = HttpExchange(self, HeadReader(self._config), "", b"", b"", None, [])
+        answer.began_s = self.loop.time()
         answer.respond_now(head, body)
 
     # -- the end -----------------------------------------------------------------------------------------------------------

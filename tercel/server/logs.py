@@ -51,5 +51,5 @@ def log_response(logger: logging.Logger, exchange: HttpExchange, now_s: float) -
         exchange.http_version,
         exchange.status,
         exchange.sent_body_bytes,
-        (now_s - exchange.began_s) * 1000 if exchange.began_s else 0.0,
+        (now_s - exchange.began_s) * 1000,
     )

@@ -99,12 +99,12 @@ _KNOWN_HOSTS_MAX: Final = 1024
 
 
 def check_host(value: bytes) -> None:
-    """Check the value of a Host field, and remember it.
+    """Check the value of a Host field, white space around it included, and remember it.
 
     Raises:
         Rejected: 400.
     """
-    if not is_host(value):
+    if not is_host(value.strip()):
         raise Rejected(400, "the Host field is malformed")
     if len(known_hosts) < _KNOWN_HOSTS_MAX:
         known_hosts.add(value)

@@ -75,6 +75,7 @@ class ResponseStream:
             exchange.close_after()
         exchange.started = True
         exchange.status = status
+        exchange.sent_body_bytes = 0
         self._head: bytes | None = wire + exchange.ending(rendered, framing)
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -114,8 +115,6 @@ class ResponseStream:
         connection = self._connection
         if connection.lost:
             raise client_gone()
-        if exchange.finished:
-            raise client_gone() if exchange.given_up else RuntimeError("the response is complete already")
         size = len(data)
         if self._left_bytes is not None:
             if size > self._left_bytes:
@@ -174,8 +173,6 @@ class ResponseStream:
             RuntimeError: less than the Content-Length of the head was written; the connection is closed.
         """
         exchange = self._exchange
-        if exchange.finished:
-            raise client_gone() if exchange.given_up else RuntimeError("the response is complete already")
         if self._connection.lost:
             raise client_gone()
         if self._left_bytes and not self._silent:
