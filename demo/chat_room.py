@@ -21,6 +21,7 @@ from tercel.requests import HTTPConnection
 __all__ = ["ChatRoom", "router"]
 
 LIMIT_CHARACTERS = 65_536  # of one message; several pages of text, and a fraction of what a queue holds
+NAMES_SHOWN = 20  # with all of them, the notices of a thousand people who join would be gigabytes
 PATIENCE_S = 1.0  # how long a talker is held back when nobody in the room keeps up
 
 router = APIRouter()
@@ -78,13 +79,14 @@ class ChatRoom:
         """
         await asyncio.sleep(0)
         if self._members:
-            quickest = min(self._members, key=lambda member: len(member.outgoing))
+            quickest = min(self._members, key=lambda member: member.outgoing.fullness)
             await quickest.outgoing.calm(PATIENCE_S)
 
     def _announce(self, kind: str, member: Member, text: str) -> None:
-        here = sorted(one.username for one in self._members)
-        self._broadcast({"type": kind, "from": member.username, "text": text, "here": here})
-        self._hub.publish("chat", {"event": kind, "username": member.username, "members": len(here)})
+        count = len(self._members)
+        here = sorted(one.username for one in self._members[:NAMES_SHOWN])
+        self._broadcast({"type": kind, "from": member.username, "text": text, "here": here, "members": count})
+        self._hub.publish("chat", {"event": kind, "username": member.username, "members": count})
 
     def _broadcast(self, message: dict[str, object]) -> None:
         # Once, however many members there are; not escaped to ASCII, which would make some texts six times as long.

@@ -1,8 +1,8 @@
 """How many are served without one of them harming the others: a bounded queue and a sender of its own for each WebSocket.
 
 `await websocket.send_text(...)` waits while the peer does not read. A room that sends to its members one after the other therefore
-stops for all of them when one of them stops reading: a laptop that was closed, a phone in a tunnel. Here each
-receiver has a sender of its own:
+stops for all of them when one of them stops reading: a laptop that was closed, a phone in a tunnel. Here each receiver has a sender
+of its own:
 
 - Whoever has something to say puts it into the queue of each client. `Outgoing.put` never waits and never fails.
 - Each client has a task that takes from its queue and sends. If the client is stuck, this task waits, and nothing else does.
@@ -25,7 +25,7 @@ __all__ = ["HangUp", "Outgoing", "connection", "incoming"]
 
 LIMIT_MESSAGES = 1000  # a minute of a very lively room; who is that far behind will not catch up
 LIMIT_CHARACTERS = 4 * 1024 * 1024  # a thousand long messages would be 64 MB
-CALM_MESSAGES = 100  # a queue no longer than this is keeping up
+CALM = 0.1  # of either limit: a client whose queue is no fuller than this is keeping up
 SEND_TIMEOUT_S = 30.0  # as long as TCP retries into a dead network before many a phone has found the next cell
 CLOSE_TIMEOUT_S = 1.0  # for the close frame: a peer that is stuck does not take that either
 
@@ -56,8 +56,10 @@ class Outgoing:
         self._calm.set()
         self._overflowed = asyncio.Event()
 
-    def __len__(self) -> int:
-        return len(self._queue)
+    @property
+    def fullness(self) -> float:
+        """How full the queue is: 0 is empty, and beyond 1 it overflows."""
+        return max(len(self._queue) / LIMIT_MESSAGES, self._characters / LIMIT_CHARACTERS)
 
     @property
     def too_slow(self) -> bool:
@@ -71,12 +73,13 @@ class Outgoing:
         self._queue.append(text)
         self._characters += len(text)
         self._filled.set()
-        if len(self._queue) > CALM_MESSAGES:
-            self._calm.clear()
-        if len(self._queue) > LIMIT_MESSAGES or self._characters > LIMIT_CHARACTERS:
+        if self.fullness > 1:
             self._queue.clear()
             self._characters = 0
+            self._calm.set()  # nobody is to wait for this client any more
             self._overflowed.set()
+        elif self.fullness > CALM:
+            self._calm.clear()
 
     async def calm(self, timeout_s: float) -> None:
         """Return when the client keeps up, or after the timeout, whichever is first."""
@@ -98,7 +101,7 @@ class Outgoing:
                 while self._queue:
                     text = self._queue.popleft()
                     self._characters -= len(text)
-                    if len(self._queue) <= CALM_MESSAGES:
+                    if self.fullness <= CALM:
                         self._calm.set()
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await self._websocket.send_text(text)

@@ -33,7 +33,10 @@ function join(name) {
     if (message.type === "message") write(log, message.text, { name: message.from });
     else if (message.type === "error") write(log, message.error.message, { className: "bad" });
     else write(log, message.text, { className: "aside" });
-    if (message.here) say(state, `here: ${message.here.join(", ")}`, true);
+    if (message.here) {
+      const others = message.members - message.here.length;
+      say(state, `here: ${message.here.join(", ")}${others ? ` and ${others} more` : ""}`, true);
+    }
   });
   socket.addEventListener("close", ({ code, reason }) => {
     socket = null;
