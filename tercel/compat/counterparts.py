@@ -18,13 +18,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tercel.analyse.annotations import lenient_issubclass
 from tercel.analyse.dependant import CacheKey, Dependant, cache_key, style_of, uses_scopes
-from tercel.analyse.fields import ModelField
+from tercel.analyse.fields import ModelField, ModelNameMap, SchemaMode
 from tercel.analyse.forms import body_field_of
 from tercel.analyse.signature import _INJECTED as INJECTED
 from tercel.analyse.signature import _add_field as add_field
 from tercel.analyse.take import BodyTaker, take_params
 from tercel.http.defaults import DefaultPlaceholder
-from tercel.routing.include import iter_route_contexts
+from tercel.openapi.inputs import Inputs, describe_parameters
+from tercel.openapi.schemas import Schemas
+from tercel.routing.include import EffectiveRoute, iter_route_contexts
 
 WithArgsTypes: tuple[Any, ...] = (typing._GenericAlias, types.GenericAlias, types.UnionType)  # type: ignore[attr-defined]
 """The classes of annotations with arguments."""
@@ -99,11 +101,15 @@ async def request_body_to_args(
     return await BodyTaker(body_fields, embed_body_fields).values(received_body)
 
 
-def get_openapi_operation_parameters(*, dependency_data: Any, **schemas: Any) -> list[dict[str, Any]]:
-    """The parameter objects of a dependency tree, which stands for the data that FastAPI collects from one."""
-    from tercel.openapi.operation import get_openapi_operation_parameters as describe
-
-    return describe(dependant=dependency_data, **schemas)
+def get_openapi_operation_parameters(
+    *,
+    dependency_data: Inputs,
+    model_name_map: ModelNameMap,
+    field_mapping: Mapping[tuple[ModelField, SchemaMode], dict[str, Any]],
+    separate_input_output_schemas: bool = True,
+) -> list[dict[str, Any]]:
+    """The parameter objects of a dependency tree, from what `_get_openapi_dependency_data` collected of it."""
+    return describe_parameters(dependency_data, Schemas(field_mapping, separate_input_output_schemas))
 
 
 # -- options -----------------------------------------------------------------------------------------------------------------------
@@ -125,11 +131,16 @@ def asdict(field_info: FieldInfo) -> dict[str, Any]:
 # -- routing -----------------------------------------------------------------------------------------------------------------------
 
 
+def iter_routes_with_context(routes: Sequence[BaseRoute]) -> Iterator[tuple[BaseRoute, EffectiveRoute | None]]:
+    """Every route of a tree as it was declared, with its effective form where it is in an included router."""
+    for context in iter_route_contexts(routes):
+        yield context.route, context._route_context
+
+
 def iter_included_route_candidates(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
     """Every route of a tree: path operations as they were declared, other kinds as they are effective."""
-    for context in iter_route_contexts(routes):
-        effective = context._route_context
-        yield context.route if effective is None or effective.starlette_route is None else effective.starlette_route
+    for route, effective in iter_routes_with_context(routes):
+        yield route if effective is None or effective.starlette_route is None else effective.starlette_route
 
 
 def restore_fastapi_scope_key(scope: MutableMapping[str, Any], key: str, previous: Any) -> None:

@@ -28,7 +28,9 @@ from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.errors import FastAPIError
 from tercel.http.limits import FormLimits, with_body_limit
 from tercel.plan import Plan
+from tercel.routing import patched
 from tercel.routing.changes import Overrides
+from tercel.routing.replaced import replacements
 
 if TYPE_CHECKING:
     from tercel.routing.route import APIWebSocketRoute, RouteState
@@ -105,6 +107,8 @@ class Operation(_Planned):
         super().__init__()
         self.route = route
         self.form_limits = form_limits
+        self._replaced_app: ASGIApp | None = None
+        self._replaced_version = -1
 
     def plan(self) -> Plan:
         """The plan under the overrides in force."""
@@ -134,10 +138,22 @@ class Operation(_Planned):
 
     async def respond_to(self, request: Request) -> Response:
         """The response to a request, unsent: what `APIRoute.get_route_handler` gives to route classes that wrap it."""
+        if replacements.parts:
+            return await patched.respond(self, request)
         return await response_to(self.plan(), request)
+
+    def _replaced(self) -> ASGIApp:
+        """The application made of the functions that a program put in place of the original ones; made again when they change."""
+        if self._replaced_app is None or self._replaced_version != replacements.version:
+            self._replaced_app = patched.replaced_app(self, request_response)
+            self._replaced_version = replacements.version
+        return self._replaced_app
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The operation as an ASGI application, with the exception handlers of the application around."""
+        if replacements:
+            await self._replaced()(scope, receive, send)
+            return
         request = Request(scope, receive, send)
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,6 +198,9 @@ class SocketOperation(_Planned):
         return emit(self.plan()).text
 
     async def session(self, websocket: WebSocket) -> None:
+        if replacements.parts:
+            await patched.talk(self, websocket)
+            return
         await self.handler()(WebSocketExchange(websocket))
 
 

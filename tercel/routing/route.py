@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, cast
 
 from starlette import routing
 from starlette.exceptions import HTTPException
@@ -32,6 +32,7 @@ from tercel.http.limits import validate_form_limits, validate_max_body_size
 from tercel.http.sse import EventSourceResponse, ServerSentEvent
 from tercel.http.status import is_body_allowed_for_status_code
 from tercel.routing.operation import Operation, SocketOperation, unwrap_default, websocket_session
+from tercel.routing.patched import request_handler
 
 __all__ = ["ROUTE_DEFAULTS", "APIRoute", "APIWebSocketRoute", "RouteState", "effective_route_context"]
 
@@ -264,9 +265,8 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """A function from a request to its response, which subclasses wrap. Called once for each router that includes the route."""
         effective = effective_route_context.get()
-        if effective is not None and effective.original_route is self:
-            return effective.operation.respond_to  # type: ignore[no-any-return]
-        return self.operation.respond_to
+        state: Any = self if effective is None or effective.original_route is not self else effective
+        return request_handler(state, state.operation, self.form_limits)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         effective = effective_context(scope)

@@ -59,6 +59,7 @@ from tercel.routing.include import (
     match_candidate,
 )
 from tercel.routing.lifespan import lifespan_context_of, merged_lifespan
+from tercel.routing.replaced import replacements
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute
 from tercel.routing.table import entries_of
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
@@ -405,7 +406,7 @@ class APIRouter(Verbs, routing.Router):
             said: entries of every scope.
         """
         overrides = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
-        key = (self._get_routes_version(), getattr(overrides, "version", None), id(overrides), id(handlers))
+        key = (self._get_routes_version(), getattr(overrides, "version", None), id(overrides), id(handlers), replacements.version)
         if self._assembly is None or key != self._assembly_key:
             told = dict(said or {})
             self._assembly = Assembly(RouteTable(entries_of(self, told)), self._missed, handlers or Handlers({}, False), told)

@@ -19,6 +19,7 @@ from tercel.http.limits import with_body_limit
 from tercel.routing.changes import Overrides
 from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate
 from tercel.routing.operation import Operation
+from tercel.routing.replaced import replacements
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute
 from tercel.serve.dispatch import Served
 
@@ -74,7 +75,7 @@ def _api_entry(route: APIRoute, effective: EffectiveRoute | None, said: Mapping[
     framework = {} if effective is None else {EFFECTIVE_CONTEXT: effective}
     told = {**said, "endpoint": state.endpoint, "route": route}
     operation: Operation = state.operation
-    direct = route.is_plain and state.max_body_size is None
+    direct = route.is_plain and state.max_body_size is None and not replacements
     served = Served(_unserved, state.methods, told, framework, limits)
     served.handler = _compiled(served, operation) if direct else _through_asgi(served, route.handle)
     return Entry(state.path, state.path_regex, state.param_convertors, frozenset(state.methods), "http", served)

@@ -135,7 +135,9 @@ class HttpExchange(Exchange):
         return fields
 
     @headers.setter
-    def headers(self, fields: list[tuple[bytes, bytes]]) -> None:
+    def headers(  # pyright: ignore[reportIncompatibleVariableOverride] # a property in place of an attribute
+        self, fields: list[tuple[bytes, bytes]]
+    ) -> None:
         self._fields = fields
 
     def header(self, name: bytes) -> bytes | None:

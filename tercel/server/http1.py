@@ -64,6 +64,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         "_ready",
         "_state",
         "_trusted",
+        "_used",
         "client",
         "deadline",
         "drain_callback",
@@ -96,6 +97,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self._state = _HEAD
         self._consuming = False
         self._client_closes = False
+        self._used = False
         self._reader = HeadReader(server.config)
         self._ahead: bytearray | None = None
         self._left_bytes = 0
@@ -129,7 +131,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state == _HEAD and not self._reader.begun and data.find(b"\r\n\r\n", 1) + 4 == len(data):
+        if state == _HEAD and not self._reader.begun and data.find(b"\r\n\r\n", 1) + 4 == len(data) > 4:
             self._consume_head(data)
         elif state <= _CHUNKED:
             self._consume(data)
@@ -269,6 +271,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self._client_closes = not reader.keep_alive
         exchange = HttpExchange(self, reader, path, raw_path, query_string, body, fields)
         self.exchange = self._ready = exchange
+        self._used = True
         if server.access_log is not None:
             exchange.began_s = self.loop.time()
         if self._trusted and reader.lowered.find(b"\r\nx-forwarded-") >= 0:
@@ -387,6 +390,10 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             server.response_ended(exchange)
         if self._state == _CLOSING:
             return
+        if self.gone and self._state != _WAITING:
+            # The client closed its side in the middle of the body: nothing more will come.
+            self._close()
+            return
         body = exchange.request_body
         if not exchange.keep_alive:
             # Who asked for the close sends nothing more; who did not may be sending its next request right now.
@@ -401,7 +408,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         else:
             if body is not None:
                 body.lose()
-            self.release_reading()
+            if self.gone:
+                # The rest of the request will not come.
+                self._close()
+            else:
+                self.release_reading()
 
     def _become_idle(self) -> None:
         self._state = _HEAD
@@ -485,7 +496,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         if self.exchange is not None:
             self.exchange.close_after()
         elif self._state == _HEAD and not self._reader.begun and self._ahead is None:
-            self._close()
+            if self._used:
+                self._close()
+            else:
+                # Its first request is on its way, and a client does not repeat that elsewhere.
+                self.deadline = min(self.deadline, self.loop.time() + self._config.linger_timeout_s)
 
     def tick(self, now_s: float) -> None:
         """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""

@@ -7,7 +7,6 @@ connection does is `tercel.server.http1`'s and `tercel.server.websocket`'s.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import socket
 import time
@@ -15,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
+from tercel.server.acceptor import Acceptor
 from tercel.server.asgi import AsgiApp, handler_for
 from tercel.server.config import ServerConfig
 from tercel.server.exchange import HttpExchange
@@ -33,11 +33,6 @@ __all__ = ["Server", "serving"]
 
 _log: Final = logging.getLogger("tercel.error")
 
-# Out of file descriptors or memory for sockets: nothing to do but wait until connections end.
-_ACCEPT_RETRY_S: Final = 0.25
-_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-# So many accepts in a row before others have their turn.
-_ACCEPT_BURST: Final = 64
 # WebSockets told to go, between two turns of the loop.
 _DRAIN_BATCH: Final = 100
 # After the grace period: for `finally` blocks of cancelled handlers.
@@ -89,12 +84,9 @@ class Server:
         self.state = self._lifespan.state
         self._tls = tls_context(self.config)
         self._listeners: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Event()
-        self._accepted = 0  # connections, those included whose TLS handshake is under way
-        self._room = asyncio.Event()
-        self._room.set()
         self._hurry = asyncio.Event()
         self._date_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -138,6 +130,7 @@ class Server:
         try:
             self._listeners = bind_sockets(self.config) if listeners is None else listeners
             for listener in self._listeners:
+                listener.setblocking(False)
                 if listener.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)) == 0:
                     listener.listen(self.config.backlog)
         except BaseException:
@@ -145,7 +138,8 @@ class Server:
             raise
         self._refresh_date()
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
-        self._accepting = [self.loop.create_task(self._accept(listener)) for listener in self._listeners]
+        self._acceptor = Acceptor(self._listeners, self.config.max_connections, self._accepted)
+        self._acceptor.start()
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Stop in order: accept nothing, answer what is in flight, tell streams and sockets, end the application.
@@ -155,11 +149,8 @@ class Server:
         """
         grace_s = self.config.graceful_timeout_s if grace_s is None else grace_s
         try:
-            for task in self._accepting:
-                task.cancel()
-            await asyncio.gather(*self._accepting, return_exceptions=True)
-            for listener in self._listeners:
-                listener.close()
+            if self._acceptor is not None:
+                self._acceptor.end()
             for error in self.draining.begin():
                 _log.error("Exception in a callback for the end of the server", exc_info=error)
             await self._drain_connections()
@@ -177,6 +168,9 @@ class Server:
         self._changed.set()
 
     async def _drain_connections(self) -> None:
+        # One turn of the loop: requests that have arrived are read before connections that look idle are closed.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         for number, connection in enumerate(tuple(self.connections), start=1):
             connection.drain()
             if number % _DRAIN_BATCH == 0:
@@ -209,29 +203,10 @@ class Server:
 
     # -- accepting ---------------------------------------------------------------------------------------------------------
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = self.loop
-        burst = 0
-        exhausted = False
-        while True:
-            await self._room.wait()
-            try:
-                client, _ = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    if not exhausted:
-                        _log.error("Can not accept connections: %s; trying again until some have ended", error.strerror)
-                    exhausted = True
-                    await asyncio.sleep(_ACCEPT_RETRY_S)
-                # Everything else is an error of the one connection that was to be accepted.
-                continue
-            exhausted = False
-            client.setblocking(False)
-            self._enter()
-            self._keep(start_task(self._adopt(client), loop))
-            burst += 1
-            if burst % _ACCEPT_BURST == 0:
-                await asyncio.sleep(0)
+    def _accepted(self, client: socket.socket) -> None:
+        task = start_task(self._adopt(client), self.loop)
+        if not task.done():
+            self.keep_task(task)
 
     async def _adopt(self, client: socket.socket) -> None:
         try:
@@ -242,11 +217,11 @@ class Server:
             await self.loop.connect_accepted_socket(
                 lambda: HttpConnection(self), client, ssl=self._tls, ssl_handshake_timeout=timeout_s
             )
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, asyncio.CancelledError) as error:
             # A failed TLS handshake, or a client that left in between: the client's affair.
             _log.debug("A connection could not be set up: %s", error)
             client.close()
-            self._leave()
+            self._left()
 
     # -- what connections report -------------------------------------------------------------------------------------------
 
@@ -259,18 +234,12 @@ class Server:
     def closed(self, connection: _Ticking) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        self._leave()
+        self._left()
+
+    def _left(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.left()
         self._changed.set()
-
-    def _enter(self) -> None:
-        self._accepted += 1
-        limit = self.config.max_connections
-        if limit is not None and self._accepted >= limit:
-            self._room.clear()
-
-    def _leave(self) -> None:
-        self._accepted -= 1
-        self._room.set()
 
     def upgraded(self, connection: HttpConnection, session: WebSocketSession, exchange: HttpExchange) -> None:
         """A connection has become a WebSocket."""
@@ -296,10 +265,6 @@ class Server:
         """Hold on to a handler that has not ended: the event loop itself only has weak references."""
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
-
-    def _keep(self, task: asyncio.Task[Any]) -> None:
-        if not task.done():
-            self.keep_task(task)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -46,6 +46,7 @@ from tercel.compat.counterparts import is_async_gen_callable as _is_async_gen_ca
 from tercel.compat.counterparts import is_coroutine_callable as _is_coroutine_callable
 from tercel.compat.counterparts import is_gen_callable as _is_gen_callable
 from tercel.compat.counterparts import iter_included_route_candidates as _iter_included_route_candidates
+from tercel.compat.counterparts import iter_routes_with_context as _iter_routes_with_context
 from tercel.compat.counterparts import restore_fastapi_scope_key as _restore_fastapi_scope_key
 from tercel.datastructures import Default as Default
 from tercel.datastructures import DefaultPlaceholder as DefaultPlaceholder

@@ -13,6 +13,7 @@ from tercel.analyse.annotations import lenient_issubclass as lenient_issubclass
 from tercel.analyse.fields import GenerateJsonSchema as GenerateJsonSchema
 from tercel.analyse.fields import ModelField as ModelField
 from tercel.analyse.fields import ModelOrEnum as TypeModelOrEnum
+from tercel.analyse.fields import ModelSet as TypeModelSet
 from tercel.analyse.fields import PydanticSchemaGenerationError as PydanticSchemaGenerationError
 from tercel.analyse.fields import RequiredParam as RequiredParam
 from tercel.analyse.fields import Undefined as Undefined

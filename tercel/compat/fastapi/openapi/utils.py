@@ -28,6 +28,7 @@ from tercel.openapi.constants import REF_PREFIX as REF_PREFIX
 from tercel.openapi.document import get_fields_from_routes as get_fields_from_routes
 from tercel.openapi.document import get_openapi as get_openapi
 from tercel.openapi.ids import generate_operation_id as generate_operation_id
+from tercel.openapi.inputs import Inputs as _get_openapi_dependency_data
 from tercel.openapi.models import OpenAPI as OpenAPI
 from tercel.openapi.operation import generate_operation_summary as generate_operation_summary
 from tercel.openapi.operation import get_openapi_operation_metadata as get_openapi_operation_metadata

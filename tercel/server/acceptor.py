@@ -1,0 +1,104 @@
+"""Accepts connections from listening sockets: pauses at the limit and when the process is out of descriptors, loses none at the end.
+
+Written out instead of `loop.create_server`, which can not pause, and whose uvloop form closes its socket when accepting fails.
+Knows sockets and the event loop. Read `tercel.server.serving` for what becomes of a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+__all__ = ["Acceptor"]
+
+_log: Final = logging.getLogger("tercel.error")
+
+# Out of file descriptors or memory for sockets: nothing to do but wait until connections end.
+_EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_RETRY_S: Final = 0.25
+# So many accepts in a row before others have their turn.
+_BURST: Final = 64
+
+
+class Acceptor:
+    """Accepts from some listeners, up to a number of open connections.
+
+    Args:
+        listeners: bound sockets.
+        limit: of connections that are open at the same time, or None.
+        adopt: what becomes of an accepted, non-blocking socket; `left` must be called when it has ended.
+    """
+
+    def __init__(self, listeners: Sequence[socket.socket], limit: int | None, adopt: Callable[[socket.socket], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listeners = listeners
+        self._limit = limit
+        self._adopt = adopt
+        self._open_count = 0
+        self._accepting = False
+        self._ended = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._exhausted = False
+
+    def start(self) -> None:
+        """Begin, or go on after a pause."""
+        self._retry = None
+        if not self._accepting and not self._ended:
+            self._accepting = True
+            for listener in self._listeners:
+                self._loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _pause(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            for listener in self._listeners:
+                self._loop.remove_reader(listener.fileno())
+
+    def end(self) -> None:
+        """Accept what waits in the backlog, since it would be reset, and nothing more; close the listeners."""
+        accepting = self._accepting
+        self._pause()
+        self._ended = True
+        if self._retry is not None:
+            self._retry.cancel()
+        for listener in self._listeners:
+            while accepting and self._accept(listener):
+                pass
+            listener.close()
+
+    def left(self) -> None:
+        """A connection has ended."""
+        self._open_count -= 1
+        if not self._accepting and self._retry is None:
+            self.start()
+
+    def _accept(self, listener: socket.socket) -> bool:
+        """Accept a burst. Returns whether there may be more."""
+        for _ in range(_BURST):
+            if self._limit is not None and self._open_count >= self._limit:
+                self._pause()
+                return False
+            try:
+                client, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    # ECONNABORTED and its like belong to the one connection that was to be accepted.
+                    continue
+                self._pause()
+                if not self._ended:
+                    self._retry = self._loop.call_later(_RETRY_S, self.start)
+                if not self._exhausted:
+                    self._exhausted = True
+                    _log.error("Can not accept connections: %s; trying again until some have ended", error.strerror)
+                return False
+            self._exhausted = False
+            self._open_count += 1
+            client.setblocking(False)
+            self._adopt(client)
+        return True
