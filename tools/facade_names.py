@@ -41,6 +41,7 @@ SEMI_PRIVATE = frozenset(
         "_get_flat_body_params",
         "_get_flat_fields_from_params",
         "_get_oauth_scopes",
+        "_get_openapi_dependency_data",
         "_get_openapi_operation_parameters",
         "_get_security_scheme",
         "_impartial",
@@ -49,6 +50,7 @@ SEMI_PRIVATE = frozenset(
         "_is_gen_callable",
         "_is_security_scheme",
         "_iter_included_route_candidates",
+        "_iter_routes_with_context",
         "_merge_lifespan_context",
         "_normalize_errors",
         "_read_file_bytes",
@@ -90,10 +92,13 @@ def parameters(thing: Any) -> str:
 
 
 def said_to_be_public(module: types.ModuleType) -> set[str]:
-    """The names that a module imports `as` themselves, which by convention makes them part of it."""
+    """The names that a module assigns, and those that it imports `as` themselves, which by convention makes them part of it."""
     tree = ast.parse(inspect.getsource(module))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return {alias.name for node in imports for alias in node.names if alias.asname == alias.name}
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
+    assigned = {target.id for target in targets if isinstance(target, ast.Name)}
+    return assigned | {alias.name for node in imports for alias in node.names if alias.asname == alias.name}
 
 
 def listed(name: str, thing: Any, public: set[str]) -> bool:

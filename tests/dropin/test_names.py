@@ -29,7 +29,6 @@ CALLED_OTHERWISE = {
     "fastapi.routing:_RouterIncludeContext.combine": "called by position everywhere",
     "fastapi.routing:_extract_endpoint_context": "called by position everywhere",
     "fastapi.routing:_merge_lifespan_context": "called by position everywhere",
-    "fastapi.openapi.utils:_get_openapi_operation_parameters": "takes a dependant; FastAPI's collected data has no counterpart",
 }
 """Names that are there with other parameters, with the reason."""
 
