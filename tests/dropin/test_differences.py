@@ -1,0 +1,95 @@
+"""What `docs/differences.md` says: the differences that no other suite shows, and that every test it names exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tercel import DeclarationError, FastAPI, Query
+from tercel.testclient import TestClient
+from tests.dropin.conftest import run_python
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "differences.md").read_text("utf-8")
+DEFECTS = "tests/behaviour/test_defects.py"
+NAMED = sorted(
+    {*re.findall(r"`(tests/[\w/]+\.py::\w+)`", PAGE), *(f"{DEFECTS}::{name}" for name in re.findall(r"`(test_\w+)`", PAGE))}
+)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_test_that_the_page_names_exists(name: str) -> None:
+    file, _, test = name.partition("::")
+    assert re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
+
+
+def test_every_defect_is_on_the_page() -> None:
+    assert re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE) == [str(number) for number in range(1, 18)]
+
+
+def test_a_mistake_in_a_declaration_begins_with_fastapis_message() -> None:
+    app = FastAPI()
+    with pytest.raises(AssertionError) as caught:
+
+        @app.get("/{item_id}")
+        def read_item(item_id: int = Query()) -> None: ...
+
+    assert isinstance(caught.value, DeclarationError)
+    first, *others = str(caught.value).splitlines()
+    assert first == "Cannot use `Query` for path param 'item_id'"
+    assert any("test_differences.py" in line for line in others)
+
+
+def test_json_is_at_most_512_levels_deep() -> None:
+    app = FastAPI()
+
+    @app.post("/")
+    def depth(body: list[Any]) -> str:
+        return "parsed"
+
+    client = TestClient(app)
+    headers = {"content-type": "application/json"}
+    assert client.post("/", content=b"[" * 512 + b"]" * 512, headers=headers).json() == "parsed"
+    refused = client.post("/", content=b"[" * 513 + b"]" * 513, headers=headers)
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["type"] == "json_invalid"
+
+
+def test_a_path_that_a_convertor_cannot_convert_is_not_found() -> None:
+    app = FastAPI()
+
+    @app.get("/{number:int}")
+    def read(number: int) -> int:
+        return number
+
+    client = TestClient(app)
+    assert client.get("/" + "1" * 20).status_code == 200
+    assert client.get("/" + "1" * 4301).status_code == 404
+
+
+def test_telemetry_is_accepted_and_does_nothing(hooked: Callable[[str], str]) -> None:
+    printed = hooked(
+        "import importlib.util\n"
+        "from fastapi import FastAPI\n"
+        "from fastapi.testclient import TestClient\n"
+        "app = FastAPI(telemetry={'service_name': 'shop'})\n"
+        "app.get('/')(lambda: 'here')\n"
+        "print(importlib.util.find_spec('fastapi.telemetry'), TestClient(app).get('/').json())"
+    )
+    assert printed.strip() == "None here"
+
+
+def test_the_command_of_fastapi_cli_is_found_or_said_to_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "fastapi_cli").mkdir()
+    (tmp_path / "fastapi_cli" / "__init__.py").write_text("")
+    (tmp_path / "fastapi_cli" / "cli.py").write_text("def main():\n    print('the command')\n")
+    (tmp_path / "script.py").write_text("from fastapi.cli import main\nmain()\n")
+    assert run_python("-m", "tercel.dropin", "script.py", cwd=tmp_path).stdout.strip() == "the command"
+    (tmp_path / "fastapi_cli" / "cli.py").write_text("raise ImportError\n")
+    done = run_python("-m", "tercel.dropin", "script.py", cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "tercel dev" in done.stderr
