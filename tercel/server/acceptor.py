@@ -1,4 +1,4 @@
-"""Accepts connections from listening sockets: pauses at the limit and when the process is out of descriptors, loses none at the end.
+"""Accepts connections: pauses at the limit and when the process is out of descriptors, and loses none at the end.
 
 Written out instead of `loop.create_server`, which can not pause, and whose uvloop form closes its socket when accepting fails.
 Knows sockets and the event loop. Read `tercel.server.serving` for what becomes of a connection.

@@ -276,7 +276,7 @@ def test_workers_share_the_port_and_stop_together(start: Start) -> None:
     workers = pids_of(server, 2)
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
-    assert {line.split()[1] for line in server.lines if line.startswith("shutdown")} == workers
+    assert {line.split()[1] for line in server.lines if line.startswith("shutdown")} == workers, server.lines
 
 
 def test_a_worker_that_is_killed_is_replaced_while_the_other_serves(start: Start) -> None:
