@@ -14,7 +14,6 @@ import pytest
 
 from tests.dropin.conftest import PROGRAMS
 
-
 PACKAGES = {"sentry": "sentry_sdk", "logfire_spans": "logfire", "otel": "opentelemetry.instrumentation.fastapi"}
 
 
