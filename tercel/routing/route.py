@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
-from typing import Any, cast
+from typing import Any
 
 from starlette import routing
 from starlette.exceptions import HTTPException
