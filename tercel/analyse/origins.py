@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, get_args, get_origin
 
 from tercel.analyse.dependant import unwrapped
-from tercel.http.errors import DeclarationError, DependencyScopeError, FastAPIError
+from tercel.http.errors import DeclarationError, FastAPIError
 from tercel.plan import Origin
 
 __all__ = ["locate", "origin_of"]
@@ -34,9 +34,9 @@ def origin_of(call: Callable[..., Any], parameter: inspect.Parameter) -> Iterato
     except DeclarationError as error:
         place = locate(call, "")
         raise type(error)(error.what, [(place, _shown(call, parameter)), *error.where], error.advice) from error.__cause__
-    except DependencyScopeError:
-        raise
     except FastAPIError as error:
+        if type(error) is not FastAPIError:  # a class of its own says more than ours would
+            raise
         name = parameter.name
         advice = (
             f"Write `{name}: Annotated[..., Depends(...)]` if it is a dependency, or annotate it with a type that pydantic knows."

@@ -297,7 +297,7 @@ class IncludedRouter(BaseRoute):
 
     original_router: APIRouter
     include_context: IncludeContext
-    _lock: Any = field(default_factory=threading.Lock, repr=False)
+    _effective_routes_lock: Any = field(default_factory=threading.Lock, repr=False)
     _candidates: list[Any] = field(default_factory=list, repr=False)
     _candidates_version: int | None = field(default=None, repr=False)
     _low_priority: list[EffectiveRoute] = field(default_factory=list, repr=False)
@@ -307,7 +307,7 @@ class IncludedRouter(BaseRoute):
         """The effective routes and nested included routers, in declaration order."""
         version = self.original_router._get_routes_version()
         if version != self._candidates_version:
-            with self._lock:
+            with self._effective_routes_lock:
                 version = self.original_router._get_routes_version()
                 if version != self._candidates_version:
                     self._candidates = list(self._make_candidates())
@@ -330,7 +330,7 @@ class IncludedRouter(BaseRoute):
         """The effective frontends, which are tried when nothing else matched."""
         version = self.original_router._get_routes_version()
         if version != self._low_priority_version:
-            with self._lock:
+            with self._effective_routes_lock:
                 self._low_priority = list(self._make_low_priority())
                 self._low_priority_version = version
         return self._low_priority
@@ -388,7 +388,7 @@ class IncludedRouter(BaseRoute):
                 partial = match, child_scope, route, effective
         return partial or (Match.NONE, {}, None, None)
 
-    async def handle_selected(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle_selected(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a scope with the route that `select` finds."""
         match, child_scope, route, effective = self.select(scope)
         limit = self.include_context.layer.max_body_size

@@ -15,7 +15,7 @@ from starlette._utils import is_async_callable
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from tercel.analyse.dependant import is_generator, style_of
 from tercel.analyse.planner import plan_http, plan_websocket
@@ -260,11 +260,6 @@ def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
                     scope["fastapi_function_astack"] = function_stack
                     await func(session)
 
-        try:
-            await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
-        except WebSocketDisconnect:
-            # A client that leaves is no error of the endpoint that was waiting for it.
-            if session.client_state is not WebSocketState.DISCONNECTED:
-                raise
+        await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
 
     return app

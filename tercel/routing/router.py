@@ -518,7 +518,7 @@ class APIRouter(Verbs, routing.Router):
         """Serves a scope that `matches` accepted."""
         included = scope.get("fastapi", {}).get(INCLUDED_ROUTER)
         if isinstance(included, IncludedRouter) and included.original_router is self:
-            await included.handle_selected(scope, receive, send)
+            await included._handle_selected(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
