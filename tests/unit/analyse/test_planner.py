@@ -510,6 +510,6 @@ class Unhashable:
     async def __call__(self) -> None: ...
 
 
-@pytest.mark.parametrize("call", [len, Unhashable(), eval("lambda: 1")])
+@pytest.mark.parametrize("call", [len, Unhashable(), eval(compile("lambda: 1", "<nowhere>", "eval"))])
 def test_the_context_of_what_has_no_source_is_empty(call: Any) -> None:
     assert endpoint_context(call) == {}
