@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import enum
 import importlib
 import inspect
 import pkgutil
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # The command line belongs to another distribution; telemetry is not there yet.
@@ -93,7 +95,7 @@ def parameters(thing: Any) -> str:
 
 def said_to_be_public(module: types.ModuleType) -> set[str]:
     """The names that a module assigns, and those that it imports `as` themselves, which by convention makes them part of it."""
-    tree = ast.parse(inspect.getsource(module))
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
     targets += [node.target for node in tree.body if isinstance(node, ast.AnnAssign)]
@@ -116,7 +118,9 @@ def listed(name: str, thing: Any, public: set[str]) -> bool:
 def describe(module: str, name: str, thing: Any) -> Iterator[str]:
     """The lines of one name: itself and, for a class of FastAPI's, its public methods and properties."""
     said = ""
-    if inspect.isfunction(thing) or (inspect.isclass(thing) and not name.startswith("_")):
+    # How an enumeration is looked up differs from Python to Python.
+    is_made = inspect.isclass(thing) and not issubclass(thing, enum.Enum) and not name.startswith("_")
+    if inspect.isfunction(thing) or is_made:
         with contextlib.suppress(ValueError, TypeError):
             said = parameters(thing)
     foreign = inspect.isclass(thing) and not thing.__module__.startswith(("fastapi", "tercel"))
