@@ -20,6 +20,8 @@ _log: Final = logging.getLogger("tercel.error")
 # Out of file descriptors or memory for sockets: nothing to do but wait until connections end.
 _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _RETRY_S: Final = 0.25
+# A process at its limit of descriptors says so once a minute.
+_LOG_INTERVAL_S: Final = 60.0
 # So many accepts in a row before others have their turn.
 _BURST: Final = 64
 
@@ -42,7 +44,7 @@ class Acceptor:
         self._accepting = False
         self._ended = False
         self._retry: asyncio.TimerHandle | None = None
-        self._exhausted = False
+        self._silent_until_s = 0.0
 
     def start(self) -> None:
         """Begin, or go on after a pause."""
@@ -93,11 +95,10 @@ class Acceptor:
                 self._pause()
                 if not self._ended:
                     self._retry = self._loop.call_later(_RETRY_S, self.start)
-                if not self._exhausted:
-                    self._exhausted = True
+                if self._loop.time() >= self._silent_until_s:
+                    self._silent_until_s = self._loop.time() + _LOG_INTERVAL_S
                     _log.error("Can not accept connections: %s; trying again until some have ended", error.strerror)
                 return False
-            self._exhausted = False
             self._open_count += 1
             client.setblocking(False)
             self._adopt(client)

@@ -131,7 +131,10 @@ class HttpConnection(FlowControl, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         state = self._state
-        if state == _HEAD and not self._reader.begun and data.find(b"\r\n\r\n", 1) + 4 == len(data) > 4:
+        if self._ahead is not None and state != _CLOSING:
+            # Behind what waits already, also when that is about to be consumed.
+            self._look_ahead(data)
+        elif state == _HEAD and not self._reader.begun and data.find(b"\r\n\r\n", 1) + 4 == len(data) > 4:
             self._consume_head(data)
         elif state <= _CHUNKED:
             self._consume(data)

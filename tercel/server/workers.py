@@ -145,6 +145,8 @@ class Supervisor:
     def _bury(self, slot: _Slot, dead: Worker, now_s: float) -> None:
         code = dead.bury()
         if self._stop_signals:
+            if code != EXIT_OK and self._announced:
+                _log.error("Worker %d %s while it was stopping", dead.pid, _how(code))
             return
         if not dead.ready and not self._announced:
             # The first start failed, and so would every other.
@@ -159,8 +161,7 @@ class Supervisor:
         slot.deaths = 1 if stable else slot.deaths + 1
         delay_s = 0.0 if slot.deaths == 1 else min(_BACKOFF_FIRST_S * 2 ** (slot.deaths - 2), _BACKOFF_MAX_S)
         slot.start_at_s = now_s + delay_s
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        _log.error("Worker %d %s and is replaced%s", dead.pid, how, f" in {delay_s:g} s" if delay_s else "")
+        _log.error("Worker %d %s and is replaced%s", dead.pid, _how(code), f" in {delay_s:g} s" if delay_s else "")
 
     def _renew(self) -> None:
         for slot in self._slots:
@@ -189,6 +190,10 @@ class Supervisor:
                     _log.error("Worker %d has given no sign of life for %.0f s and is killed", worker.pid, silent_s)
                     worker.process.kill()
                     worker.heard_s = now_s
+
+
+def _how(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def run_workers(app: str, config: ServerConfig) -> int:

@@ -1,0 +1,144 @@
+"""Bytes cut anywhere mean the same as whole; no input raises out of the protocol (Hypothesis, without sockets)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from itertools import pairwise
+from typing import Any, cast
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tercel.http.exchange import Exchange
+from tercel.server import Server
+from tercel.server.http1 import HttpConnection
+from tests.protocol.peer import TEXT, config, direct_app
+
+
+class Transport:
+    """Keeps what is written; closing is calling back in the next turn, as a real one does."""
+
+    def __init__(self, protocol: HttpConnection) -> None:
+        self.protocol = protocol
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed, "written after closing"
+        self.written += data
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    abort = close
+
+    def write_eof(self) -> None:
+        self.close()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)}.get(name, default)
+
+    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def handler(ex: Exchange) -> None:
+    body = await ex.body()
+    if ex.path == "/wait":
+        await asyncio.sleep(0)
+    await ex.respond(TEXT, ex.method.encode() + b" " + ex.path.encode() + b" " + body)
+
+
+def answers(data: bytes, cuts: list[int]) -> bytes:
+    """All that the server answers to these bytes, cut at these places; the client closes its side behind them."""
+
+    async def main() -> bytes:
+        errors: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        server = Server(direct_app(handler), config(date_header=False, max_head_bytes=400, max_headers=5, max_body_bytes=100))
+        connection = HttpConnection(server)
+        transport = Transport(connection)
+        connection.connection_made(cast(asyncio.Transport, transport))
+        for start, stop in pairwise(sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})):
+            if transport.closed:
+                break
+            connection.data_received(data[start:stop])
+            await asyncio.sleep(0)
+        for _ in range(30):
+            await asyncio.sleep(0)
+        if not transport.closed and not connection.eof_received():
+            transport.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not errors, errors
+        return transport.written
+
+    return asyncio.run(main())
+
+
+GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n"
+POST = b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: t\r\n\r\n"
+OLD = b"GET /o HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+UPGRADE = b"POST /u HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc"
+BAD = [
+    b"BREW / HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/2.0\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\nX : y\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    b"CONNECT a:80 HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"\r\n\r\n \r\n\r\n",
+    b"nonsense\r\n\r\n",
+]
+sequences = st.lists(st.sampled_from([GET, WAIT, POST, CHUNKED, OLD, UPGRADE, b"\r\n", *BAD]), min_size=1, max_size=5).map(b"".join)
+cuts = st.lists(st.integers(1, 300), max_size=12)
+
+
+@settings(deadline=None)
+@given(data=sequences, cuts=cuts)
+@example(data=GET, cuts=[3])
+@example(data=BAD[1], cuts=[3])
+@example(data=WAIT + POST + CHUNKED + GET, cuts=list(range(1, 300)))
+def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: list[int]) -> None:
+    whole = answers(data, [])
+    assert answers(data, cuts) == whole
+    assert answers(data, list(range(1, len(data)))) == whole
+
+
+@settings(deadline=None)
+@given(
+    data=st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.sampled_from(
+                [b"GET ", b"/", b" HTTP/1.1", b"\r\n", b"\r", b"\n", b"Host: h", b":", b" ", b"\0", b"5", b"chunked", b"\xff"]
+            ),
+            max_size=30,
+        ).map(b"".join),
+    ),
+    cuts=cuts,
+)
+def test_no_bytes_raise_out_of_the_protocol_and_there_is_at_most_one_answer_to_nonsense(data: bytes, cuts: list[int]) -> None:
+    written = answers(data, cuts)
+    assert re.fullmatch(rb"(HTTP/1\.1 200 .*)?(HTTP/1\.1 [45]\d\d [^\r]*\r\n.*)?", written, re.DOTALL)
+    assert answers(data, []) == written
