@@ -6,7 +6,6 @@ Knows of the connection only that reading can be resumed and that an interim res
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import BodyTooLarge
+from tercel.server.waiting import Waiters
 
 __all__ = ["BodySource", "BodySyntaxError", "ChunkedDecoder", "RequestBody"]
 
@@ -50,7 +50,7 @@ class RequestBody:
         "_gone",
         "_limit_bytes",
         "_source",
-        "_waiter",
+        "_waiters",
         "_whole",
         "buffered_bytes",
         "complete",
@@ -64,7 +64,7 @@ class RequestBody:
         self._limit_bytes = limit_bytes
         self._expects_continue = expects_continue
         self._chunks: list[bytes] = []
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: Waiters | None = None
         self._whole: bytes | None = None
         self._gone = False
         self.buffered_bytes = 0
@@ -97,27 +97,21 @@ class RequestBody:
         else:
             self._chunks.append(data)
             self.buffered_bytes += len(data)
-        if self._waiter is not None:
-            self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
 
     def end(self) -> None:
         """The last piece has arrived."""
         self.complete = True
         self._expects_continue = False
-        if self._waiter is not None:
-            self._wake()
+        if self._waiters is not None:
+            self._waiters.wake()
 
     def lose(self) -> None:
         """The rest will never come."""
         self._gone = True
-        if self._waiter is not None:
-            self._wake()
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        self._waiter = None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if self._waiters is not None:
+            self._waiters.wake()
 
     # -- the reader's side -------------------------------------------------------------------------------------------------
 
@@ -142,7 +136,9 @@ class RequestBody:
             if self._expects_continue:
                 self._expects_continue = False
                 self._source.send_continue()
-            await self._wait()
+            if self._waiters is None:
+                self._waiters = Waiters()
+            await self._waiters.future()
 
     def take_whole(self) -> bytes | None:
         """The whole body if it has arrived, otherwise None."""
@@ -189,12 +185,6 @@ class RequestBody:
         if not self.complete:
             self._source.body_taken()
         return data
-
-    async def _wait(self) -> None:
-        if self._waiter is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-        # Shielded by hand: more than one reader may wait for the same future, and one being cancelled must not end the others.
-        await asyncio.shield(self._waiter)
 
 
 class BodySyntaxError(Exception):

@@ -21,6 +21,7 @@ from tercel.server.handling import EAGER
 from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.request_head import find_field
 from tercel.server.stream import ResponseStream, client_gone
+from tercel.server.waiting import Waiters
 from tercel.server.wire import RenderedHead, render, status_forbids_body
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class HttpExchange(Exchange):
         self._body_delivered = False
         # The head of an ASGI response that waits for its body, or what was wrong with it.
         self._held: Head | Exception | None = None
-        self._end_waiters: list[asyncio.Future[None]] | None = None
+        self._end_waiters: Waiters | None = None
         self._on_leave: Callable[[], None] | None = None
         self.in_place = EAGER
 
@@ -236,7 +237,7 @@ class HttpExchange(Exchange):
             self._respond_in_full(head, body)
         self.finished = True
         if self._end_waiters is not None:
-            self._wake_end_waiters()
+            self._end_waiters.wake()
         connection.answered(self)
 
     def _respond_in_full(self, head: Head, body: bytes) -> None:
@@ -325,7 +326,7 @@ class HttpExchange(Exchange):
         self.started = True
         self.finished = True
         if self._end_waiters is not None:
-            self._wake_end_waiters()
+            self._end_waiters.wake()
 
     def stream_finished(self) -> None:
         """The stream has sent its last byte."""
@@ -333,7 +334,7 @@ class HttpExchange(Exchange):
         # It refers to this exchange: what refers to itself waits for the garbage collector.
         self._stream = None
         if self._end_waiters is not None:
-            self._wake_end_waiters()
+            self._end_waiters.wake()
         self._connection.answered(self)
 
     @property
@@ -353,7 +354,7 @@ class HttpExchange(Exchange):
             self.finished = True
             self.given_up = True
             if self._end_waiters is not None:
-                self._wake_end_waiters()
+                self._end_waiters.wake()
 
     # -- the same as ASGI messages -----------------------------------------------------------------------------------------
 
@@ -439,11 +440,9 @@ class HttpExchange(Exchange):
         """Return when the response is complete or the client is gone."""
         if self.finished or self._connection.gone:
             return
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._end_waiters is None:
-            self._end_waiters = []
-        self._end_waiters.append(waiter)
-        await waiter
+            self._end_waiters = Waiters()
+        await self._end_waiters.future()
 
     def client_left(self) -> None:
         """The connection is gone, or the client will send nothing more."""
@@ -452,18 +451,11 @@ class HttpExchange(Exchange):
         if self._on_leave is not None:
             self._on_leave()
         if self._end_waiters is not None:
-            self._wake_end_waiters()
+            self._end_waiters.wake()
 
     def call_on_leave(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes the request back."""
         self._on_leave = callback
-
-    def _wake_end_waiters(self) -> None:
-        waiters = self._end_waiters
-        self._end_waiters = None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class _CancelledOnDisconnect(AbstractContextManager[None]):

@@ -9,11 +9,12 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from tercel.server.stream import client_gone
+from tercel.server.waiting import Waiters
 
 __all__ = ["FLOW_SLOTS", "FlowControl"]
 
 FLOW_SLOTS: Final = (
-    "_drain_waiters",
+    "_drained",
     "_paused_by_app",
     "_reading_paused",
     "_stall_left_bytes",
@@ -43,7 +44,7 @@ class FlowControl:
     write_paused: bool
     _reading_paused: bool
     _paused_by_app: bool
-    _drain_waiters: list[asyncio.Future[None]] | None
+    _drained: Waiters | None
     _stall_since_s: float
     _stall_left_bytes: int
 
@@ -51,7 +52,7 @@ class FlowControl:
         """Set the attributes to those of a new connection."""
         self.loop = loop
         self.lost = self.write_paused = self._reading_paused = self._paused_by_app = False
-        self._drain_waiters = None
+        self._drained = None
         self._stall_since_s = 0.0
         self._stall_left_bytes = 0
 
@@ -99,21 +100,16 @@ class FlowControl:
             OSError: it is gone.
         """
         while self.write_paused and not self.lost:
-            waiter: asyncio.Future[None] = self.loop.create_future()
-            if self._drain_waiters is None:
-                self._drain_waiters = []
-            self._drain_waiters.append(waiter)
-            await waiter
+            if self._drained is None:
+                self._drained = Waiters()
+            await self._drained.future()
         if self.lost:
             raise client_gone()
 
     def wake_writers(self) -> None:
         """Let those go on who wait in `drained`."""
-        waiters = self._drain_waiters
-        self._drain_waiters = None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        if self._drained is not None:
+            self._drained.wake()
 
     def bytes_buffered(self) -> int:
         """Bytes written and not yet taken by the network."""

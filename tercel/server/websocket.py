@@ -23,6 +23,7 @@ from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
+from tercel.server.waiting import Waiters
 from tercel.server.wire import plain_text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class WebSocketSession(FlowControl, WSListener):
         self._connect_delivered = False
         self._queue: deque[Message] = deque()
         self._queue_bytes = 0
-        self._receiver: asyncio.Future[None] | None = None
+        self._receivers = Waiters()
         self._disconnect: Message | None = None
         self._closed_by_app = False
         self._fragments: list[str] | bytearray | None = None
@@ -113,9 +114,7 @@ class WebSocketSession(FlowControl, WSListener):
         while not self._queue:
             if self._disconnect is not None:
                 return dict(self._disconnect)
-            if self._receiver is None:
-                self._receiver = self.loop.create_future()
-            await asyncio.shield(self._receiver)
+            await self._receivers.future()
         message = self._queue.popleft()
         if self._reading_paused:
             self._taken()
@@ -138,14 +137,7 @@ class WebSocketSession(FlowControl, WSListener):
             config = self._config
             if self._queue_bytes > config.ws_queue_bytes or len(queue) > config.ws_queue_messages:
                 self.hold_reading()
-        if self._receiver is not None:
-            self._wake_receiver()
-
-    def _wake_receiver(self) -> None:
-        receiver = self._receiver
-        self._receiver = None
-        if receiver is not None and not receiver.done():
-            receiver.set_result(None)
+        self._receivers.wake()
 
     # -- ASGI: send --------------------------------------------------------------------------------------------------------
 
@@ -160,7 +152,11 @@ class WebSocketSession(FlowControl, WSListener):
         kind = message["type"]
         if state == _OPEN:
             if kind == "websocket.send":
-                await self._send_data(message)
+                if self.write_paused:
+                    await self.drained()
+                    if self._state != _OPEN:
+                        raise client_gone()
+                self._send_data(message)
                 return
             if kind == "websocket.close":
                 self._closed_by_app = True
@@ -229,11 +225,7 @@ class WebSocketSession(FlowControl, WSListener):
         ahead = connection.take_ahead()
         self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._fail, ahead)
 
-    async def _send_data(self, message: Message) -> None:
-        if self.write_paused:
-            await self.drained()
-            if self._state != _OPEN:
-                raise client_gone()
+    def _send_data(self, message: Message) -> None:
         ws = self._ws
         assert ws is not None
         text = message.get("text")
@@ -273,7 +265,7 @@ class WebSocketSession(FlowControl, WSListener):
         """The application is told with its next `receive` (behind what is queued)."""
         if self._disconnect is None:
             self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
-        self._wake_receiver()
+        self._receivers.wake()
         self.wake_writers()
 
     def _fail(self, code: int, reason: str) -> None:
