@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import logging
 import math
 from collections import deque
@@ -86,6 +87,7 @@ class WebSocketSession(FlowControl, WSListener):
         self._next_ping_s = math.inf
         self._room_bytes = 0
         self._lingering = False
+        self._close_sent = False
         self._face: TransportFace | None = None
         self._ws: WSTransport | None = None
         self._protocol: Any = None
@@ -223,7 +225,7 @@ class WebSocketSession(FlowControl, WSListener):
             self._next_ping_s = self.loop.time() + interval_s
         self.deadline = self._next_ping_s
         ahead = connection.take_ahead()
-        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._fail, ahead)
+        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._violated, ahead)
 
     def _send_data(self, message: Message) -> None:
         ws = self._ws
@@ -253,13 +255,15 @@ class WebSocketSession(FlowControl, WSListener):
         self.release_reading()
 
     def _send_close(self, code: int, reason: str) -> None:
-        face, ws = self._face, self._ws
-        if face is None or ws is None or face.silent:
+        face = self._face
+        if face is None or self._close_sent or self.lost:
             return
+        self._close_sent = face.silent = True
         # RFC 6455 §7.4.1: 1005 is the absence of a code.
         payload = b"" if code == 1005 else code.to_bytes(2, "big") + _cut(reason)
-        ws.send(_CLOSE, payload)
-        face.silent = True
+        with contextlib.suppress(RuntimeError):  # uvloop, when it has found out before us that the peer is gone
+            # Not through picows, which may believe that it has sent one itself.
+            self.transport.write(bytes((0x88, len(payload))) + payload)
 
     def _disconnected(self, code: int, reason: str) -> None:
         """The application is told with its next `receive` (behind what is queued)."""
@@ -276,6 +280,15 @@ class WebSocketSession(FlowControl, WSListener):
         self._send_close(code, reason)
         self._disconnected(code, reason)
         self.loop.call_soon(self._linger)
+
+    def _violated(self, code: int, reason: str) -> None:
+        """picows has found a violation, and is about to send a CLOSE."""
+        handshake = self._ws.close_handshake if self._ws is not None else None
+        if handshake is not None and handshake.recv is not None and self._face is not None:
+            # It reads one frame ahead: the peer's CLOSE will be delivered next, and what stands behind that means nothing.
+            self._face.silent = True
+        else:
+            self._fail(code, reason)
 
     def _linger(self) -> None:
         """Drop what still comes for a while: closing with bytes unread would reset the connection and lose our CLOSE."""

@@ -480,6 +480,26 @@ async def test_the_clients_close_is_answered_and_delivered(
     assert errors == []
 
 
+@pytest.mark.parametrize(
+    "behind",
+    [
+        pytest.param(frame(8, b"\x03\xe8"), id="another close"),
+        pytest.param(frame(1, b"x"), id="text"),
+        pytest.param(frame(3, b"x"), id="reserved opcode"),
+        pytest.param(b"nonsense", id="nonsense"),
+    ],
+)
+async def test_what_stands_behind_a_close_means_nothing(behind: bytes, errors: Records) -> None:
+    seen: list[Any] = []
+    async with served(sink_of(seen)) as server, connected(server) as peer:
+        await opened(peer)
+        await peer.send(frame(8, b"\x0b\xb8bye") + behind)
+        assert await closed_with(peer) == 3000
+        await until(lambda: bool(seen))
+    assert seen == [{"type": "websocket.disconnect", "code": 3000, "reason": "bye"}]
+    assert errors == []
+
+
 async def test_a_client_that_just_leaves_is_1006_and_logs_nothing(errors: Records) -> None:
     seen: list[Any] = []
     async with served(echo_with(seen)) as server:
