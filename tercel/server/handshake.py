@@ -65,8 +65,10 @@ def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Itera
         raise Rejected(426, "WebSocket version 13 is spoken here", [(b"sec-websocket-version", b"13")])
     if len(keys) != 1 or not _is_nonce(keys[0]):
         raise Rejected(400, "Sec-WebSocket-Key is missing or malformed")
-    if allowed_origins is not None and origins and origins[0].decode("latin-1").lower() not in allowed_origins:
-        raise Rejected(403, "the origin is not allowed")
+    if allowed_origins is not None and origins:
+        origin = origins[0].decode("latin-1").lower()
+        if len(origins) > 1 or origin not in (allowed.lower() for allowed in allowed_origins):
+            raise Rejected(403, "the origin is not allowed")
     return Opening(keys[0], offered)
 
 

@@ -55,6 +55,9 @@ def import_failed(name: str, error: Exception) -> None:
 def run_loop(main: Coroutine[Any, Any, int]) -> int:
     """Run a coroutine on uvloop, or on asyncio where uvloop does not exist. Returns its result."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if sys.platform == "win32":
+        # The default there can not watch a listening socket.
+        factory = asyncio.SelectorEventLoop
     with contextlib.suppress(ImportError):
         import uvloop
 

@@ -116,8 +116,10 @@ def _listen(family: int, address: object, config: ServerConfig, shared: bool) ->
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Inherited by accepted connections: a silent peer that has vanished is noticed in the end.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Inherited by accepted connections: the kernel gives up on a peer that acknowledges nothing.
+            # Inherited as well: the kernel gives up on a peer that acknowledges nothing.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(config.write_timeout_s * 1000))
         listener.bind(address)  # type: ignore[arg-type]
         listener.listen(config.backlog)

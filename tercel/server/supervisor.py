@@ -49,13 +49,13 @@ def run(app: AsgiApp | str, config: ServerConfig | None = None) -> int:
 
 
 def _run_processes(app: str, config: ServerConfig) -> int:
+    if sys.platform == "win32":
+        _log.error("Workers and reload need a system that passes sockets to child processes; on Windows use one worker, no reload")
+        return EXIT_FAILURE
     if config.reload:
         from tercel.server.reload import run_reloading
 
         return run_reloading(app, config)
-    if sys.platform == "win32":
-        _log.error("Several workers need a system that passes sockets to child processes; use one worker on Windows")
-        return EXIT_FAILURE
     from tercel.server.workers import run_workers
 
     return run_workers(app, config)
