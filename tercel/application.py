@@ -1,7 +1,8 @@
 """`FastAPI`: the application object. Collects declarations, freezes them, and is an ASGI application.
 
-Without middleware of the user's, a request goes from the server straight to `Assembly.answer`; otherwise through the same
-middleware stack as Starlette's. Which of the two is decided when the application freezes, not per request.
+Without middleware of the user's, a request goes from the server straight to `Assembly.answer`; through middleware functions where
+there are no others; otherwise through the same middleware stack as Starlette's. Which of the three is decided when the application
+freezes, not per request.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from tercel.routing.router import APIRouter
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers
+from tercel.serve.middleware import AroundRoutes, functions_in
 
 __all__ = ["FastAPI"]
 
@@ -205,7 +207,7 @@ class FastAPI(Verbs, Starlette):
         self.user_middleware: list[Middleware] = list(middleware or [])
         self.middleware_stack: ASGIApp | None = None
         self._built_stack: ASGIApp | None = None
-        self._native: Assembly | None = None
+        self._native: Assembly | AroundRoutes | None = None
         self._handlers: Handlers | None = None
         self._seen_changes = -1
         self.setup()
@@ -405,8 +407,7 @@ class FastAPI(Verbs, Starlette):
         """Whether nothing stands between the server and the routes that would have to be called."""
         cls, router = type(self), self.router
         return (
-            not self.user_middleware
-            and self.max_body_size is None
+            self.max_body_size is None
             and not self.root_path
             and self.middleware_stack is self._built_stack
             and cls.build_middleware_stack is FastAPI.build_middleware_stack
@@ -416,7 +417,15 @@ class FastAPI(Verbs, Starlette):
             and all(_is_pristine(patched, "__call__") for patched in (ServerErrorMiddleware, ExceptionMiddleware, Starlette))
         )
 
-    def _freeze(self) -> Assembly | None:
+    def _middleware_functions(self) -> list[Any] | None:
+        """The user's middleware as functions; None where some of it has to be called as an ASGI application."""
+        if not self.user_middleware:
+            return []
+        limited: Any = getattr(self._built_stack, "app", None)  # below server errors is the body limit of the application
+        pristine = _is_pristine(BaseHTTPMiddleware, "__call__")
+        return functions_in(getattr(limited, "app", None), self.user_middleware) if pristine else None
+
+    def _freeze(self) -> Assembly | AroundRoutes | None:
         """The routes as they are now, if they may be served without middleware, and None otherwise."""
         if self.middleware_stack is None:
             self.middleware_stack = self._built_stack = self.build_middleware_stack()
@@ -427,7 +436,11 @@ class FastAPI(Verbs, Starlette):
             handlers = self._handlers
             handled = ({HTTPException: None, WebSocketException: None, **handlers.by_class}, handlers.by_status)
             said = {"app": self, "router": self.router, "starlette.exception_handlers": handled}
-            self._native = self.router.assembly(handlers, said)
+            assembly = self.router.assembly(handlers, said)
+            functions = self._middleware_functions()
+            if functions is not None:
+                assert self.middleware_stack is not None
+                self._native = AroundRoutes(assembly, functions, self, self.middleware_stack) if functions else assembly
         self._seen_changes = changes.count
         return self._native
 

@@ -79,15 +79,15 @@ class RequestScope:
     """The generators that live until the endpoint returned, and those that live until the response was sent.
 
     Args:
-        ex: the exchange; on a foreign server the exit of asynchronous generators is shielded from anyio's cancellation, so that a
-            client that goes away cannot keep a dependency from cleaning up.
+        ex: the exchange; on a foreign server and below middleware the exit of asynchronous generators is shielded from anyio's
+            cancellation, so that a client that goes away or a timeout cannot keep a dependency from cleaning up.
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
     """
 
     __slots__ = ("_form", "_function", "_native", "_request", "_shield", "_strict", "_tasks")
 
     def __init__(self, ex: Any, strict: bool = True) -> None:
-        self._native: bool = ex.native
+        self._native: bool = ex.native and not ex.interruptible
         self._strict = strict
         self._request: list[Leave | AsyncGenerator[Any, Any]] = []
         self._function: list[Leave | AsyncGenerator[Any, Any]] = []

@@ -363,7 +363,7 @@ async def send_json(ex: Exchange, renderer: Any, body: bytes, injected: Response
     else:
         await ex.respond(head, body)
     if background is not None:
-        await background()
+        await ex.afterwards(background)
 
 
 async def respond_with(ex: Exchange, response: Response) -> None:
@@ -372,8 +372,6 @@ async def respond_with(ex: Exchange, response: Response) -> None:
         body = response.body
         await ex.respond(Head(response.status_code, response.raw_headers), body if type(body) is bytes else bytes(body))
         if response.background is not None:
-            await response.background()
-    elif ex.native and await send_streaming_response(ex, response):
-        return
-    else:
+            await ex.afterwards(response.background)
+    elif not await ex.take(response) and not (ex.native and await send_streaming_response(ex, response)):
         await response(ex.scope, ex.receive, ex.send)

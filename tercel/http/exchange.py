@@ -71,6 +71,9 @@ class Exchange(ABC):
     native: ClassVar[bool] = False
     """True on Tercel's own server: no anyio task group or cancel scope surrounds the handler, and writes are not ASGI messages."""
 
+    interruptible: ClassVar[bool] = False
+    """On a native exchange: somebody may cancel the handler through an anyio scope all the same, as middleware functions can."""
+
     method: str
     path: str
     query_string: bytes
@@ -158,6 +161,17 @@ class Exchange(ABC):
     @abstractmethod
     async def finish(self) -> None:
         """End a response begun with `start`."""
+
+    async def take(self, response: Any) -> bool:
+        """Takes over a response object that sends itself, before it has begun; True when it did, and then it is not called.
+
+        Middleware functions get responses this way; a server's exchange takes none.
+        """
+        return False
+
+    async def afterwards(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Runs what has to wait until the response was sent: at once where `respond` and `finish` return only then."""
+        await task()
 
     # -- the same as ASGI messages -----------------------------------------------------------------------------------------
 

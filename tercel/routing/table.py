@@ -97,7 +97,10 @@ def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Awai
     async def each(ex: Exchange) -> None:  # overrides in a dict that does not tell when it changes
         await operation.handler()(ex)
 
-    return first if overrides is None or isinstance(overrides, Overrides) else each
+    if overrides is None or isinstance(overrides, Overrides):
+        served.plan = operation.plan
+        return first
+    return each
 
 
 def _through_asgi(served: Served, app: ASGIApp) -> Callable[[Exchange], Awaitable[None]]:

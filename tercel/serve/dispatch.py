@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 from tercel.compile.match import MISS, Hit, Miss, Partial, RouteTable
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange
-from tercel.serve.failures import Handlers, answer_exception, find_in_scope, handle_by
+from tercel.plan import Plan
+from tercel.serve.failures import Handlers, answer_exception, find_in_scope, handle_by, handle_exception
 
 __all__ = ["Assembly", "Served", "update_scope"]
 
@@ -49,9 +50,13 @@ class Served:
         framework: entries of `scope["fastapi"]`.
         form_limits: of the routers around, outermost first.
         redirects: a path that differs only by a slash at its end may be redirected here.
+
+    Attributes:
+        plan: what the handler does, where it is a compiled or interpreted one that stays as it is.
+        ends_with_response: nothing happens in the handler after its response; found out with the first request that asks.
     """
 
-    __slots__ = ("form_limits", "framework", "handler", "methods", "redirects", "said")
+    __slots__ = ("ends_with_response", "form_limits", "framework", "handler", "methods", "plan", "redirects", "said")
 
     def __init__(
         self,
@@ -67,6 +72,8 @@ class Served:
         self.framework = dict(framework or {})
         self.form_limits = form_limits
         self.redirects = True
+        self.plan: Callable[[], Plan] | None = None
+        self.ends_with_response: bool | None = None
 
     def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
         """Writes the match into the scope, where user code and integrations read it."""
@@ -114,6 +121,28 @@ class Assembly:
                 await self.answer_unusual(ex, found)
         except Exception as exc:
             await answer_exception(self.handlers, ex, exc)
+
+    def find(self, ex: Exchange) -> Hit | Partial | Miss:
+        """What answers an exchange; raises what a convertor or a route that matches for itself raises."""
+        path = ex.path if not ex.root_path else get_route_path({"path": ex.path, "root_path": ex.root_path})
+        return self.table.match_http(ex.method, path, lambda: self.scope_of(ex))
+
+    async def answer_found(self, ex: Exchange, found: Hit | Partial | Miss) -> None:
+        """Answers with what was found, and what that raises by exception handlers.
+
+        Raises:
+            Exception: what no handler took; nothing was answered then, unless it says that the response had begun.
+        """
+        try:
+            if type(found) is Hit and found.child_scope is None:
+                served: Served = found.entry.payload
+                ex.entry = served
+                ex.path_params = found.params or {}
+                await served.handler(ex)
+            else:
+                await self.answer_unusual(ex, found)
+        except Exception as exc:
+            await handle_exception(self.handlers, ex, exc)
 
     async def answer_unusual(self, ex: Exchange, found: Hit | Partial | Miss) -> None:
         """Serves what was found by asking, refuses what only the method keeps from matching, and everything else is missing."""

@@ -18,7 +18,7 @@ from tercel.compile.support import request_of, respond_with, too_large
 from tercel.http.exchange import BodyTooLarge, Exchange
 from tercel.http.threads import run_in_threadpool
 
-__all__ = ["Handlers", "answer_exception", "answer_server_error", "find_in_scope", "handle_by"]
+__all__ = ["Handlers", "answer_exception", "answer_server_error", "find_in_scope", "handle_by", "handle_exception"]
 
 ExceptionHandler = Callable[[Any, Any], Any]
 
@@ -101,6 +101,22 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
     exc.__traceback__ = None  # an instance that is raised again would accumulate tracebacks
 
 
+async def handle_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
+    """Answers an exception that left a route by its handler, or by that of the exception which that handler raised.
+
+    Raises:
+        Exception: what no handler took.
+    """
+    try:
+        await handle_by(handlers.find, ex, exc)
+        return
+    except Exception as error:
+        remaining = error
+    if remaining is exc:
+        raise remaining
+    await handle_by(handlers.find, ex, remaining)
+
+
 async def answer_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
     """Answers an exception that left a route: by its handler, once more if that handler raised, else as a server error.
 
@@ -108,18 +124,10 @@ async def answer_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> 
         Exception: what no handler took, after it was answered with 500, so that the server can log it.
     """
     try:
-        await handle_by(handlers.find, ex, exc)
-        return
-    except Exception as error:
-        remaining = error
-    if remaining is not exc:
-        try:
-            await handle_by(handlers.find, ex, remaining)
-            return
-        except Exception as error:
-            remaining = error
-    await answer_server_error(handlers, ex, remaining)
-    raise remaining
+        await handle_exception(handlers, ex, exc)
+    except Exception as remaining:
+        await answer_server_error(handlers, ex, remaining)
+        raise
 
 
 async def answer_server_error(handlers: Handlers, ex: Exchange, exc: Exception) -> None:

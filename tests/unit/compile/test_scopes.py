@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 @pytest.fixture(params=[True, False], ids=["native", "foreign"])
 def ex(request: pytest.FixtureRequest) -> Any:
     """An exchange of Tercel's own server, or of another."""
-    return SimpleNamespace(native=request.param)
+    return SimpleNamespace(native=request.param, interruptible=False)
 
 
 class Boom(Exception):
@@ -339,7 +339,7 @@ async def test_a_cancel_scope_around_does_not_keep_a_generator_from_cleaning_up(
     """What an ASGI server with a task group does when the client goes away."""
     done: list[str] = []
     with anyio.CancelScope() as around:
-        async with RequestScope(SimpleNamespace(native=False)) as scope:
+        async with RequestScope(SimpleNamespace(native=False, interruptible=False)) as scope:
             await scope.enter_async(cleaning(done))
             around.cancel()
             await anyio.sleep_forever()
@@ -352,7 +352,7 @@ async def test_a_task_that_is_cancelled_once_cleans_up_on_the_own_server() -> No
     entered = asyncio.Event()
 
     async def request() -> None:
-        async with RequestScope(SimpleNamespace(native=True)) as scope:
+        async with RequestScope(SimpleNamespace(native=True, interruptible=False)) as scope:
             await scope.enter_async(cleaning(done))
             entered.set()
             await asyncio.Event().wait()

@@ -1,0 +1,186 @@
+"""Middleware functions without ASGI in between: `@app.middleware("http")` and subclasses of Starlette's `BaseHTTPMiddleware`.
+
+Finds out whether the functions are all there is between the server and the routes, and runs them around an `Assembly`: each is
+called with a request and with `call_next`, which calls the next or the handler and returns its response. This module must not know
+how responses travel. Read `tercel.serve.passage` and `tercel.serve.handover` for that, and the design record 0010 for the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from tercel.compile.match import MISS, Hit, Miss
+from tercel.compile.support import request_of, respond_with, too_large
+from tercel.http.exchange import BodyTooLarge, Exchange
+from tercel.http.handlers import http_exception_handler
+from tercel.http.limits import body_limit_error
+from tercel.plan import Plan, ReadBody, Render
+from tercel.serve.captured import NextResponse
+from tercel.serve.dispatch import Assembly, Served
+from tercel.serve.failures import answer_server_error, handle_exception
+from tercel.serve.handover import Apart, InPlace
+from tercel.serve.passage import Journey, MiddlewareRequest
+
+__all__ = ["AroundRoutes", "functions_in"]
+
+Function = Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
+
+
+def functions_in(stack: Any, declared: Sequence[Middleware]) -> list[Function] | None:
+    """The functions of an application's middleware, outermost first; None if some of it is more than a function.
+
+    Args:
+        stack: the outermost of the user's middleware, as built.
+        declared: what it was built from.
+    """
+    functions: list[Function] = []
+    for _ in declared:
+        if type(stack).__call__ is not BaseHTTPMiddleware.__call__ or not hasattr(stack, "dispatch_func"):
+            return None
+        functions.append(stack.dispatch_func)
+        stack = stack.app
+    return functions if isinstance(stack, ExceptionMiddleware) else None
+
+
+def _ends_with_response(served: Served) -> bool:
+    """Whether a handler holds nothing open when it responds, so that it can end before the response is sent."""
+    known = served.ends_with_response
+    if known is None:
+        known = served.ends_with_response = served.plan is not None and _holds_nothing(served.plan())
+    return known
+
+
+def _holds_nothing(plan: Plan) -> bool:
+    for step in plan.steps:
+        if isinstance(step, ReadBody) and step.form == "form":
+            return False
+        if isinstance(step, Render) and step.renderer.stream is not None:
+            return False
+    return not plan.yields
+
+
+class AroundRoutes:
+    """An assembly with functions around it; answers exchanges as an `Assembly` does.
+
+    Args:
+        assembly: the routes.
+        functions: outermost first.
+        app: the application.
+        stack: the same as an ASGI application, for event loops other than asyncio's.
+    """
+
+    __slots__ = ("_app", "_assembly", "_functions", "_stack")
+
+    def __init__(self, assembly: Assembly, functions: Sequence[Function], app: Any, stack: ASGIApp) -> None:
+        self._assembly = assembly
+        self._functions = functions
+        self._app = app
+        self._stack = stack
+
+    async def answer(self, ex: Exchange) -> None:
+        """Answers an exchange whole, including what the functions raise."""
+        if not ex.native and not _on_asyncio():
+            scope = ex.scope
+            scope["app"] = self._app
+            await self._stack(scope, ex.receive, ex.send)
+            return
+        ex.view = None
+        ex.entry = None
+        journey = Journey(ex, self._app)
+        try:
+            response = await self._enter(journey, ex, 0)
+            await (response.send_to(ex) if type(response) is NextResponse else respond_with(ex, response))
+            journey.over = True
+            if journey.waiting:
+                await journey.settle()
+        except BaseException as exc:
+            journey.over = True
+            await self._fail(journey, ex, exc)
+        finally:
+            journey.inner = None  # which knows the journey: without this only the garbage collector would find the two
+
+    def _enter(self, journey: Journey, outer: Exchange, index: int) -> Awaitable[Response]:
+        """The call of a function, to be awaited."""
+        request = MiddlewareRequest(journey, outer)
+
+        def call_next(_: Request) -> Awaitable[Response]:
+            return self._next(journey, outer, request, index + 1)
+
+        return self._functions[index](request, call_next)
+
+    async def _next(self, journey: Journey, outer: Exchange, request: MiddlewareRequest, index: int) -> NextResponse:
+        """What `call_next` does: the next function or, below all of them, the handler."""
+        if index < len(self._functions):
+            passage = InPlace(journey, outer, request)
+            await respond_with(passage, await self._enter(journey, passage, index))
+            response = passage.response
+        else:
+            response = await self._handler(journey, outer, request)
+        if journey.over:  # the function has returned without waiting for this
+            await journey.settle()
+        if response is None:
+            raise RuntimeError("No response returned.")
+        return response
+
+    async def _handler(self, journey: Journey, outer: Exchange, request: MiddlewareRequest) -> NextResponse | None:
+        assembly = self._assembly
+        inner = journey.inner = InPlace(journey, outer, request, self._handle)
+        try:
+            found = assembly.find(inner)
+        except Exception as exc:
+            await self._handle(inner, exc)
+            return inner.response
+        served = assembly.nowhere if found is MISS else found.entry.payload
+        apart = found is MISS or found.child_scope is not None or (type(found) is Hit and not _ends_with_response(served))
+        passage = journey.inner = Apart(journey, outer, request) if apart else inner
+        if journey.seen is not None and not isinstance(found, Miss):
+            served.describe(journey.seen, found.params or {})
+        if request._form is not None:
+            passage.entry, passage.path_params = served, getattr(found, "params", None) or {}
+            request_of(passage)._form = request._form
+        work = assembly.answer_found(passage, found)
+        if isinstance(passage, Apart):
+            return await passage.handed_over(work)
+        await work
+        return inner.response
+
+    async def _handle(self, ex: Exchange, exc: Exception) -> None:
+        await handle_exception(self._assembly.handlers, ex, exc)
+
+    async def _fail(self, journey: Journey, ex: Exchange, exc: BaseException) -> None:
+        """Ends what is still open and answers what no function caught: 413 beyond a limit, else as a server error.
+
+        Raises:
+            BaseException: the same, unless it was a limit.
+        """
+        await journey.abandon(exc)
+        if not isinstance(exc, Exception):
+            raise exc
+        scope = journey.scope()
+        limit: Any = too_large() if isinstance(exc, BodyTooLarge) else None
+        if MAX_BODY_SIZE_SCOPE_KEY in scope:
+            limit = body_limit_error(exc)
+        if isinstance(limit, HTTPException) and not ex.started:
+            await respond_with(ex, await http_exception_handler(request_of(ex), limit))
+            return
+        await answer_server_error(self._assembly.handlers, ex, exc)
+        raise exc
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
