@@ -218,9 +218,13 @@ class Apart(Passage):
         Context variables that were set below are set above as well, as if it had been a call, until the work has ended.
         """
         context = copy_context()
+        above = asyncio.current_task()
+        cancelled = 0 if above is None else above.cancelling()
         self._task = _start(self._to_its_end(work), self._loop, context)
         self._task.add_done_callback(self._wake)
         self.journey.waiting.append(self)
+        if above is not None and above.cancelling() > cancelled:
+            self._scope.cancel()  # by the work itself while it ran in place: it ends at its next pause, not one later
         try:
             while self.response is None and not self._is_over():
                 await self._something()
@@ -239,7 +243,9 @@ class Apart(Passage):
         try:
             with self._scope:
                 await work
-        except (Exception, asyncio.CancelledError) as failure:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as failure:
             self._failure = failure
         finally:
             self._over = True

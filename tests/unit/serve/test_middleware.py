@@ -405,6 +405,31 @@ async def test_failures_below_are_raised_once() -> None:
     assert [call[0] for call in ex.calls] == ["respond"]
 
 
+async def test_what_is_no_exception_is_raised_as_well() -> None:
+    class Fatal(BaseException):
+        pass
+
+    async def fatal(ex: Exchange) -> None:
+        raise Fatal
+
+    with pytest.raises(Fatal):
+        await around(fatal, pass_on).answer(NativeExchange())
+
+
+async def test_work_that_cancels_what_is_around_it_ends_at_its_next_pause() -> None:
+    order: list[str] = []
+
+    async def handler(ex: Exchange) -> None:
+        scope.cancel()
+        order.append("goes on")
+        await anyio.lowlevel.checkpoint()
+        order.append("too far")
+
+    with anyio.CancelScope() as scope:
+        await around(handler, pass_on).answer(NativeExchange())
+    assert (order, scope.cancelled_caught) == (["goes on"], True)
+
+
 async def test_all_that_waits_goes_on_even_if_some_of_it_fails() -> None:
     order: list[str] = []
 
