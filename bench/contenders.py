@@ -19,11 +19,15 @@ class Contender:
     Args:
         name: as in `--only`.
         title: for the table.
-        packages: what pip installs; versions that requirements/dev.txt locks are the same in every environment.
+        packages: what is installed, with everything that it needs: for peers in the versions of `bench/locks/`, for the others in
+            those of requirements/dev.txt.
         command: arguments of the interpreter; `{port}` is replaced. Started in a folder from which only `bench` can be imported.
         variables: environment variables.
         with_tercel: whether this repository is installed too, editable.
         shown: packages whose versions stand in the report.
+        home: the name of its environment and lock, for contenders that share one; its own name if empty.
+        locked: installed from `bench/locks/`.
+        note: what it does in another way than the others, for the report.
     """
 
     name: str
@@ -33,6 +37,14 @@ class Contender:
     variables: Mapping[str, str] = field(default_factory=dict)
     with_tercel: bool = False
     shown: tuple[str, ...] = ()
+    home: str = ""
+    locked: bool = False
+    note: str = ""
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment and of its lock."""
+        return self.home or self.name
 
 
 _UVICORN: Final = ("uvicorn", "uvloop", "httptools", "websockets")
@@ -42,6 +54,15 @@ _LISTEN: Final = ("--host", "127.0.0.1", "--port", "{port}", "--no-access-log")
 
 def _on_uvicorn(module: str) -> tuple[str, ...]:
     return ("-m", "uvicorn", f"{module}:app", *_LISTEN, "--loop", "uvloop", "--http", "httptools", "--log-level", "warning")
+
+
+def _on_granian(interface: str, module: str) -> tuple[str, ...]:
+    listen = ("--host", "127.0.0.1", "--port", "{port}", "--workers", "1", "--loop", "uvloop", "--log-level", "warning")
+    return ("-m", "granian", "--interface", interface, "--http", "1", *listen, f"{module}:app")
+
+
+def _program(module: str, *arguments: str) -> tuple[str, ...]:
+    return ("-m", module, "{port}", *arguments)
 
 
 BASELINE: Final = "fastapi"
@@ -75,11 +96,40 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         shown=("tercel", "uvicorn"),
     ),
     Contender(
-        "starlette",
-        "Starlette on uvicorn, validation by hand",
-        (*_UVICORN, *_PYDANTIC),
-        _on_uvicorn("bench.apps.starlette_app"),
-        shown=("starlette", "uvicorn"),
+        "limit",
+        "hand-written handlers on Tercel's server (limit)",
+        (),
+        ("-m", "tercel", "run", "bench.apps.limit_app:app", *_LISTEN),
+        with_tercel=True,
+        shown=("tercel", "pydantic"),
+        home="tercel",
+        note="no framework: what Tercel's server alone allows; its WebSocket comes over ASGI",
+    ),
+    Contender(
+        "django-bolt",
+        "django-bolt",
+        ("django-bolt==0.13.0", "pydantic"),
+        ("-m", "django", "runbolt", "--host", "127.0.0.1", "--port", "{port}", "--processes", "1", "--no-admin"),
+        {"DJANGO_SETTINGS_MODULE": "bench.apps.bolt_app"},
+        shown=("django-bolt", "django", "msgspec"),
+        locked=True,
+        note="msgspec instead of pydantic; no generators as dependencies, so W4 enters one by hand",
+    ),
+    Contender(
+        "weft",
+        "raw ASGI on weft (control)",
+        ("weft-server==0.1.1", "pydantic"),
+        ("-m", "weft", "bench.apps.asgi_app:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
+        shown=("weft-server",),
+        locked=True,
+    ),
+    Contender(
+        "asgi-granian",
+        "raw ASGI on granian (control)",
+        ("granian==2.8.7", "uvloop", "pydantic"),
+        _on_granian("asgi", "bench.apps.asgi_app"),
+        shown=("granian", "uvloop"),
+        locked=True,
     ),
     Contender(
         "asgi",
@@ -88,7 +138,88 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         _on_uvicorn("bench.apps.asgi_app"),
         shown=("uvicorn",),
     ),
+    Contender(
+        "socketify",
+        "socketify",
+        ("socketify==0.0.31", "pydantic"),
+        _program("bench.apps.socketify_app"),
+        shown=("socketify",),
+        locked=True,
+    ),
+    Contender(
+        "emmett55",
+        "emmett55 on granian",
+        ("emmett55[orjson]==1.3.0", "granian==2.8.7", "uvloop", "pydantic"),
+        _on_granian("rsgi", "bench.apps.emmett_app"),
+        shown=("emmett55", "emmett-core", "granian"),
+        locked=True,
+    ),
+    Contender(
+        "blacksheep-granian",
+        "BlackSheep on granian",
+        (),
+        _on_granian("asgi", "bench.apps.blacksheep_app"),
+        shown=("blacksheep", "granian"),
+        home="blacksheep",
+        locked=True,
+    ),
+    Contender(
+        "blacksheep",
+        "BlackSheep on uvicorn",
+        ("blacksheep==2.6.4", "granian==2.8.7", *_UVICORN, "pydantic"),
+        _on_uvicorn("bench.apps.blacksheep_app"),
+        shown=("blacksheep", "uvicorn"),
+        locked=True,
+    ),
+    Contender(
+        "robyn",
+        "Robyn",
+        ("robyn==0.88.0", "pydantic"),
+        _program("bench.apps.robyn_app", "--log-level", "WARN", "--disable-openapi"),
+        shown=("robyn",),
+        locked=True,
+    ),
+    Contender(
+        "falcon",
+        "Falcon on uvicorn",
+        ("falcon==4.4.0", *_UVICORN, "pydantic"),
+        _on_uvicorn("bench.apps.falcon_app"),
+        shown=("falcon", "uvicorn"),
+        locked=True,
+    ),
+    Contender(
+        "sanic",
+        "Sanic",
+        ("sanic==25.12.1", "pydantic"),
+        _program("bench.apps.sanic_app"),
+        shown=("sanic", "uvloop", "httptools", "websockets"),
+        locked=True,
+    ),
+    Contender(
+        "aiohttp",
+        "aiohttp",
+        ("aiohttp==3.14.5", "uvloop", "pydantic"),
+        _program("bench.apps.aiohttp_app"),
+        shown=("aiohttp", "uvloop"),
+        locked=True,
+    ),
+    Contender(
+        "starlette",
+        "Starlette on uvicorn",
+        (*_UVICORN, *_PYDANTIC),
+        _on_uvicorn("bench.apps.starlette_app"),
+        shown=("starlette", "uvicorn"),
+    ),
+    Contender(
+        "litestar",
+        "Litestar on uvicorn",
+        ("litestar==2.25.0", *_UVICORN, "pydantic"),
+        _on_uvicorn("bench.apps.litestar_app"),
+        shown=("litestar", "uvicorn"),
+        locked=True,
+    ),
 )
+"""Validation and dependencies are each framework's own where it has them, and `bench/apps/by_hand.py` where it has not."""
 
 
 def choose_contenders(names: Sequence[str]) -> list[Contender]:

@@ -1,6 +1,7 @@
 """Virtual environments for contenders, made on first use under `.cache/bench/`, with uv where it works and venv and pip where not.
 
-Packages that the project's lock pins get that version in every environment, so that two contenders never differ in, say, pydantic.
+Tercel and what it is compared with most closely get the versions of the project's lock; peers get those of their own locks in
+`bench/locks/`, which agree with it where they can, so that two contenders never differ in, say, pydantic.
 Knows packages and folders, not servers.
 """
 
@@ -18,13 +19,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.contenders import Contender
+from bench.contenders import CONTENDERS, Contender
 
-__all__ = ["CACHE", "ROOT", "Failure", "ensure_environment", "ensure_stage", "read_versions"]
+__all__ = ["CACHE", "ROOT", "Failure", "ensure_environment", "ensure_stage", "read_versions", "write_locks"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = ROOT / ".cache" / "bench"
 LOCK: Final = ROOT / "requirements" / "dev.txt"
+LOCKS: Final = ROOT / "bench" / "locks"
+
+# What peers take from the project's lock, so that no two contenders differ in it; some of them allow no such uvloop or websockets.
+_SHARED: Final = ("pydantic", "pydantic-core", "uvicorn", "httptools")
 
 
 class Failure(Exception):
@@ -48,12 +53,16 @@ def ensure_environment(contender: Contender) -> Path:
     Raises:
         Failure: it cannot be installed; the message ends with what the installer said.
     """
-    constraints = _write_constraints()
-    wanted = [*contender.packages, *(["--editable", str(ROOT)] if contender.with_tercel else [])]
+    if contender.locked:
+        pins = LOCKS / f"{contender.environment}.txt"
+        wanted = ["--require-hashes", "--requirement", str(pins)]
+    else:
+        pins = _write_constraints()
+        wanted = [*contender.packages, *(["--editable", str(ROOT)] if contender.with_tercel else []), "--constraint", str(pins)]
     project = (ROOT / "pyproject.toml").read_bytes() if contender.with_tercel else b""
-    state = hashlib.sha256(json.dumps(wanted).encode() + constraints.read_bytes() + project).hexdigest()
+    state = hashlib.sha256(json.dumps(wanted).encode() + pins.read_bytes() + project).hexdigest()
     version = ".".join(map(str, sys.version_info[:2]))
-    home = CACHE / "env" / f"{contender.name}-{version}"
+    home = CACHE / "env" / f"{contender.environment}-{version}"
     python, stamp = home / "bin" / "python", home / "installed"
     if python.exists() and stamp.exists() and stamp.read_text() == state:
         return python
@@ -65,24 +74,37 @@ def ensure_environment(contender: Contender) -> Path:
     base = getattr(sys, "_base_executable", sys.executable)
     if uv is not None:
         _run([uv, "venv", "--quiet", "--no-python-downloads", "--python", base, str(home)])
-        _run([uv, "pip", "install", "--quiet", "--python", str(python), "--constraints", str(constraints), *wanted])
+        _run([uv, "pip", "install", "--quiet", "--python", str(python), *wanted])
     else:
         _run([base, "-m", "venv", str(home)])
-        _run(
-            [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--constraint",
-                str(constraints),
-                *wanted,
-            ]
-        )
+        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
     stamp.write_text(state)
     return python
+
+
+def write_locks() -> None:
+    """Rewrite the locks of all peers, with hashes and without the address of any package index.
+
+    Raises:
+        Failure: there is no uv, or a peer's requirements contradict each other.
+    """
+    uv = _find_uv()
+    if uv is None:
+        raise Failure("locks are written by uv, which is not here; `make env` installs one")
+    os.environ.setdefault("UV_SYSTEM_CERTS", "true")
+    shared = "".join(f"{pin}\n" for pin in _read_pins() if pin.partition("==")[0] in _SHARED)
+    constraints = CACHE / "shared.txt"
+    constraints.parent.mkdir(parents=True, exist_ok=True)
+    constraints.write_text(shared, "utf-8")
+    LOCKS.mkdir(exist_ok=True)
+    for contender in CONTENDERS:
+        if not contender.locked or contender.home:
+            continue
+        source, target = CACHE / f"{contender.name}.in", LOCKS / f"{contender.name}.txt"
+        source.write_text("".join(f"{package}\n" for package in contender.packages), "utf-8")
+        command = [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.12", "--generate-hashes"]
+        command += ["--no-emit-index-url", "--no-header", "--no-annotate", "--constraint", str(constraints), str(source)]
+        _run([*command, "--output-file", str(target)])
 
 
 def read_versions(python: Path, names: Sequence[str]) -> dict[str, str]:
@@ -94,11 +116,14 @@ def read_versions(python: Path, names: Sequence[str]) -> dict[str, str]:
 
 def _write_constraints() -> Path:
     """The lock's versions without its hashes, which would forbid any package that it does not hold."""
-    pins = re.findall(r"^([A-Za-z0-9_.-]+==[^ \\\n]+)", LOCK.read_text("utf-8"), re.MULTILINE) if LOCK.exists() else []
     path = CACHE / "constraints.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(pins) + "\n", "utf-8")
+    path.write_text("\n".join(_read_pins()) + "\n", "utf-8")
     return path
+
+
+def _read_pins() -> list[str]:
+    return re.findall(r"^([A-Za-z0-9_.-]+==[^ \\\n]+)", LOCK.read_text("utf-8"), re.MULTILINE) if LOCK.exists() else []
 
 
 def _find_uv() -> str | None:

@@ -19,9 +19,10 @@ from bench.environments import CACHE, ROOT, Failure
 from bench.servers import Server
 from bench.workloads import Workload
 
-__all__ = ["Sample", "measure", "require_tools", "verify"]
+__all__ = ["Sample", "measure", "require_tools", "verify", "verify_refusals"]
 
 CONNECTIONS: Final = 64
+LOAD_TIMEOUT_S: Final = 60.0  # a load generator that takes longer hangs, whatever the length of a measurement
 REQUEST_TIMEOUT_S: Final = 10.0  # for the one request that is verified; a server that needs longer is broken
 
 _DONE: Final = """
@@ -75,7 +76,7 @@ def require_tools(workloads: list[Workload]) -> None:
 
 
 def verify(workload: Workload, port: int) -> None:
-    """Make one request and look at all of its answer.
+    """Make one request and look at all of its answer, twice on one connection: it has to be kept, with ends that can be found.
 
     Raises:
         Failure: the answer is not the expected one.
@@ -85,15 +86,45 @@ def verify(workload: Workload, port: int) -> None:
         return
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT_S)
     try:
-        connection.request(workload.method, workload.path, body=workload.body or None, headers=dict(workload.headers))
-        response = connection.getresponse()
-        fault = workload.find_fault(response.status, response.getheader("content-type", ""), response.read())
+        for _ in range(2):
+            status, head, body, kept = _ask(connection, workload.method, workload.path, workload.headers, workload.body)
+            fault = workload.find_fault(status, head.get("content-type", ""), body)
+            if fault is None and not kept:
+                fault = "the connection was not kept"
+            if fault is not None:
+                raise Failure(f"wrong answer: {fault}")
     except (OSError, http.client.HTTPException) as error:
-        fault = f"no answer: {error!r}"
+        raise Failure(f"wrong answer: no answer: {error!r}") from None
     finally:
         connection.close()
-    if fault is not None:
-        raise Failure(f"wrong answer: {fault}")
+
+
+def verify_refusals(workload: Workload, port: int) -> None:
+    """Make the requests that have to be refused.
+
+    Raises:
+        Failure: one of them is not, or the server breaks on it.
+    """
+    for refusal in workload.refusals:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT_S)
+        try:
+            status, _, body, _ = _ask(connection, workload.method, refusal.path, refusal.headers, refusal.body)
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure(f"wrong answer to {refusal.why}: no answer: {error!r}") from None
+        finally:
+            connection.close()
+        if status not in refusal.statuses:
+            raise Failure(f"wrong answer to {refusal.why}: status {status} instead of {refusal.statuses[0]}: {body[:80]!r}")
+
+
+def _ask(
+    connection: http.client.HTTPConnection, method: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes
+) -> tuple[int, http.client.HTTPMessage, bytes, bool]:
+    """Status, header fields and body of one answer, and whether the connection is kept."""
+    connection.request(method, path, body=body or None, headers=dict(headers))
+    response = connection.getresponse()
+    data = response.read()
+    return response.status, response.headers, data, not response.will_close
 
 
 def measure(workload: Workload, server: Server, seconds: float) -> Sample:
@@ -147,7 +178,10 @@ def _run_websocket(workload: Workload, port: int, seconds: float, connections: i
 
 
 def _read_result(command: list[str]) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{Path(command[0]).name} did not end within {LOAD_TIMEOUT_S:.0f} s") from None
     line = next((line for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
     if done.returncode != 0 or line is None:
         said = " ".join((done.stderr or done.stdout).split())[-200:]

@@ -14,17 +14,16 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.contenders import CONTENDERS, choose_contenders
+from bench.contenders import CONTENDERS, Contender, choose_contenders
 from bench.environments import CACHE, ROOT, Failure, ensure_environment, read_versions
-from bench.load import measure, require_tools, verify
+from bench.load import measure, require_tools, verify, verify_refusals
 from bench.report import Cell, Run, make_history_line, make_report
 from bench.servers import Server, choose_cores
-from bench.workloads import WORKLOADS, choose_workloads
+from bench.workloads import WORKLOADS, Workload, choose_workloads
 
 RESULTS = ROOT / "docs" / "benchmarks" / "results.md"
 HISTORY = ROOT / "bench" / "history.jsonl"
@@ -44,6 +43,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=3, help="length of one measurement, whole seconds for HTTP (default: 3)")
     parser.add_argument("--output", type=Path, help="where the report goes (default of a complete run: docs/benchmarks/results.md)")
+    parser.add_argument("--check", action="store_true", help="verify the answers of every contender, measure nothing")
     parser.add_argument("--no-history", action="store_true", help="do not append to bench/history.jsonl")
     parsed = parser.parse_args(arguments)
     if parsed.rounds < 1 or parsed.seconds < 1:
@@ -86,16 +86,11 @@ def note_fault(run: Run, contender: str, fault: str) -> None:
 
 def run_round(run: Run, number: int, pythons: dict[str, Path]) -> None:
     """Start all servers, measure every workload on each, stop them."""
-    with ExitStack() as stack:
-        servers: dict[str, Server] = {}
-        for name, python in pythons.items():
-            contender = next(contender for contender in run.contenders if contender.name == name)
-            try:
-                servers[name] = stack.enter_context(Server(contender, python, run.cores[0]))
-            except Failure as failure:
-                note_fault(run, name, str(failure))
-                continue
-            servers[name].sleep()
+    servers: dict[str, Server] = {}
+    try:
+        for contender in run.contenders:
+            if contender.name in pythons:
+                start(run, contender, pythons, servers)
         names = list(servers)
         for place, workload in enumerate(run.workloads):
             turn = (number + place) % len(names) if names else 0
@@ -105,17 +100,66 @@ def run_round(run: Run, number: int, pythons: dict[str, Path]) -> None:
                     continue
                 server.wake()
                 try:
-                    verify(workload, server.port)
-                    sample = measure(workload, server, run.seconds)
-                    verify(workload, server.port)
-                except Failure as failure:
-                    cell.fault = str(failure)
-                    say(f"round {number + 1}/{run.rounds} {workload.name:7} {name:15} {failure}")
-                else:
-                    cell.samples[number] = sample
-                    say(f"round {number + 1}/{run.rounds} {workload.name:7} {name:15} {sample.rate_per_s:10,.0f}/s")
+                    measure_cell(run, number, workload, server)
                 finally:
                     server.sleep()
+                if not server.alive:
+                    # What it did to this workload is noted; the others are asked for all the same.
+                    start(run, server.contender, pythons, servers)
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
+def start(run: Run, contender: Contender, pythons: dict[str, Path], servers: dict[str, Server]) -> None:
+    """Start a contender's server, in place of one that has ended, and let it sleep; what fails becomes a fault of all its cells."""
+    try:
+        server = Server(contender, pythons[contender.name], run.cores[0])
+    except Failure as failure:
+        note_fault(run, contender.name, str(failure))
+        return
+    servers[contender.name] = server
+    server.sleep()
+
+
+def measure_cell(run: Run, number: int, workload: Workload, server: Server) -> None:
+    """Verify, measure, verify; a sample or a fault."""
+    name = server.contender.name
+    cell = run.cells[name, workload.name]
+    try:
+        verify(workload, server.port)
+        verify_refusals(workload, server.port)
+        sample = measure(workload, server, run.seconds)
+        verify(workload, server.port)
+    except Failure as failure:
+        cell.fault = str(failure) if server.alive else f"the server ended: {server.last_words() or failure}"
+        say(f"round {number + 1}/{run.rounds} {workload.name:7} {name:18} {cell.fault}")
+    else:
+        cell.samples[number] = sample
+        say(f"round {number + 1}/{run.rounds} {workload.name:7} {name:18} {sample.rate_per_s:10,.0f}/s")
+
+
+def check(run: Run, pythons: dict[str, Path]) -> int:
+    """Verify every answer of every contender without any load; 0 when all are right."""
+    for contender in run.contenders:
+        if contender.name not in pythons:
+            continue
+        try:
+            with Server(contender, pythons[contender.name], run.cores[0]) as server:
+                for workload in run.workloads:
+                    try:
+                        verify(workload, server.port)
+                        verify_refusals(workload, server.port)
+                    except Failure as failure:
+                        run.cells[contender.name, workload.name].fault = str(failure)
+        except Failure as failure:
+            note_fault(run, contender.name, str(failure))
+        faults = {work.name: run.cells[contender.name, work.name].fault for work in run.workloads}
+        say(f"{contender.name:18} " + ("ok" if not any(faults.values()) else f"{sum(map(bool, faults.values()))} wrong"))
+        for name, fault in faults.items():
+            if fault:
+                say(f"    {name}: {fault}")
+    return 1 if any(cell.fault for cell in run.cells.values()) else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,6 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.cells = {(contender.name, workload.name): Cell() for contender in contenders for workload in workloads}
     pythons = prepare(run)
     os.sched_setaffinity(0, {run.cores[1]})
+    if parsed.check:
+        return check(run, pythons)
     for number in range(run.rounds):
         run_round(run, number, pythons)
     report = make_report(run)

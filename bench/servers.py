@@ -96,6 +96,11 @@ class Server:
                 time.sleep(0.02)
         raise Failure(f"did not listen within {START_TIMEOUT_S:.0f} s: {self.last_words()}")
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process that was started still runs."""
+        return self._process.poll() is None
+
     def last_words(self) -> str:
         """The end of what the server wrote, on one line."""
         return " | ".join(self._log.read_text("utf-8", "replace").split("\n")[-4:]).strip(" |")[-300:]

@@ -13,9 +13,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["WORKLOADS", "Workload", "choose_workloads"]
+__all__ = ["WORKLOADS", "Refusal", "Workload", "choose_workloads"]
 
 ECHO_TEXT: Final = "a message of forty bytes, there and back"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request with wrong input, made once beside the measured one: who does not look at its input does less work.
+
+    Args:
+        why: what is wrong.
+        statuses: that are right; 400 stands beside 422 for frameworks that have no other.
+    """
+
+    why: str
+    path: str
+    statuses: tuple[int, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,7 @@ class Workload:
         status: expected.
         media_type: expected, without parameters.
         expected: a value for JSON, bytes for anything else.
+        refusals: what has to be refused, with the same method.
     """
 
     name: str
@@ -43,6 +60,7 @@ class Workload:
     body: bytes = b""
     status: int = 200
     media_type: str = "application/json"
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def is_websocket(self) -> bool:
@@ -107,8 +125,24 @@ _W2: Final = Workload(
     "GET",
     "/items/42?q=falcon&limit=20",
     {"item_id": 42, "q": "falcon", "limit": 20},
+    refusals=(
+        Refusal("a path parameter that is no number", "/items/here?q=falcon&limit=20", (422, 400, 404)),
+        Refusal("a missing parameter", "/items/42?limit=20", (422, 400)),
+        Refusal("a parameter out of range", "/items/42?q=falcon&limit=101", (422, 400)),
+    ),
 )
-_W4: Final = Workload("W4", "three levels of dependencies, one a generator", "GET", "/me", {"name": "ada"}, headers=(_TOKEN,))
+_W4: Final = Workload(
+    "W4",
+    "three levels of dependencies, one a generator",
+    "GET",
+    "/me",
+    {"name": "ada"},
+    headers=(_TOKEN,),
+    refusals=(
+        Refusal("no token", "/me", (422, 400)),
+        Refusal("a token of nobody", "/me", (401,), headers=(("X-Token", "another-token"),)),
+    ),
+)
 
 WORKLOADS: Final[tuple[Workload, ...]] = (
     Workload("W1", "JSON hello", "GET", "/", {"message": "hello"}),
@@ -122,6 +156,15 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         headers=(("Content-Type", "application/json"),),
         body=json.dumps({**_USER, "password": "difference"}).encode(),
         status=201,
+        refusals=(
+            Refusal(
+                "a wrong type in the nested object",
+                "/users",
+                (422, 400),
+                headers=(("Content-Type", "application/json"),),
+                body=json.dumps({**_USER, "password": "difference", "address": {"street": 1, "city": [], "zip_code": 2}}).encode(),
+            ),
+        ),
     ),
     _W4,
     Workload("W5", "100 models", "GET", "/list", _make_rows()),
@@ -143,7 +186,15 @@ WORKLOADS: Final[tuple[Workload, ...]] = (
         media_type="text/plain",
     ),
     Workload("W9", "JSON hello that suspends once", "GET", "/suspend", {"message": "hello"}),
-    Workload("W10", "sync endpoint and dependency", "GET", "/sync", {"token": "secret-token"}, headers=(_TOKEN,)),
+    Workload(
+        "W10",
+        "sync endpoint and dependency",
+        "GET",
+        "/sync",
+        {"token": "secret-token"},
+        headers=(_TOKEN,),
+        refusals=(Refusal("no token", "/sync", (422, 400)),),
+    ),
     replace(_W2, name="H12-W2", title="W2 with a browser's twelve headers", headers=_BROWSER),
     replace(_W4, name="H12-W4", title="W4 with a browser's twelve headers", headers=(*_BROWSER, _TOKEN)),
 )

@@ -1,38 +1,23 @@
-"""The workloads as plain ASGI without any framework: what the server alone allows. Hand-written, pydantic for W2, W3 and W5.
+"""The workloads as plain ASGI without any framework: what a server alone allows. Hand-written, pydantic for W2, W3 and W5.
 
 It leaves out what a framework must do (matching by pattern, errors in a common form, conditional requests for the file, which is
 held in memory), so it is a control, not a contender.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 from urllib.parse import parse_qsl
 
-from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
-from typing_extensions import TypedDict
 
-from bench.apps.content import CHUNKS, ITEMS, STATIC_FOLDER, USERS, Item, User, UserIn, UserOut
+from bench.apps.by_hand import Refused, answer_item, answer_list, answer_user, current_user, require_token
+from bench.apps.content import CHUNKS, STATIC_FOLDER
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-
-class ItemQuery(TypedDict):
-    """W2: the parameters of one request."""
-
-    item_id: int
-    q: str
-    limit: Annotated[int, Field(ge=1, le=100)]
-
-
-ITEM_QUERY = TypeAdapter(ItemQuery)
-USER_IN = TypeAdapter(UserIn)
-USER_OUT = TypeAdapter(UserOut)
-ITEM_LIST = TypeAdapter(list[Item])
 JSON = (b"content-type", b"application/json")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 FILE = (STATIC_FOLDER / "10k.txt").read_bytes()
@@ -44,9 +29,9 @@ async def respond(send: Send, body: bytes, status: int = 200, content_type: tupl
     await send({"type": "http.response.body", "body": body})
 
 
-def header(scope: Scope, name: bytes) -> str | None:
+def token_of(scope: Scope) -> str | None:
     for key, value in scope["headers"]:
-        if key == name:
+        if key == b"x-token":
             return bytes(value).decode("latin-1")
     return None
 
@@ -56,13 +41,7 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def read_item(scope: Scope, receive: Receive, send: Send) -> None:
-    values = {"limit": "10", **dict(parse_qsl(scope["query_string"].decode())), "item_id": scope["path"][7:]}
-    try:
-        query = ITEM_QUERY.validate_python(values)
-    except ValidationError as error:
-        await respond(send, error.json(include_url=False).encode(), 422)
-        return
-    await respond(send, to_json({"item_id": query["item_id"], "q": query["q"], "limit": query["limit"]}))
+    await respond(send, answer_item(scope["path"][7:], dict(parse_qsl(scope["query_string"].decode()))))
 
 
 async def create_user(scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,29 +51,25 @@ async def create_user(scope: Scope, receive: Receive, send: Send) -> None:
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    try:
-        user = USER_IN.validate_json(body)
-    except ValidationError as error:
-        await respond(send, error.json(include_url=False).encode(), 422)
-        return
-    await respond(send, USER_OUT.dump_json(USER_OUT.validate_python(user, from_attributes=True)), 201)
-
-
-@asynccontextmanager
-async def current_user(token: str | None) -> AsyncIterator[User | None]:
-    yield USERS.get(token or "")
+    await respond(send, answer_user(body), 201)
 
 
 async def read_me(scope: Scope, receive: Receive, send: Send) -> None:
-    async with current_user(header(scope, b"x-token")) as user:
-        if user is None or not user.active:
-            await respond(send, b'{"detail":"Unauthorized"}', 401)
-            return
+    # A generator stepped by hand, which costs less than any context manager around it.
+    users = current_user(require_token(token_of(scope)))
+    user = await anext(users)
+    try:
+        if not user.active:
+            raise Refused(403, b'{"detail":"Forbidden"}')
         await respond(send, to_json({"name": user.name}))
+    except BaseException as error:
+        await users.athrow(error)
+        raise
+    await anext(users, None)
 
 
 async def list_items(scope: Scope, receive: Receive, send: Send) -> None:
-    await respond(send, ITEM_LIST.dump_json(ITEM_LIST.validate_python(ITEMS)))
+    await respond(send, answer_list())
 
 
 async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,14 +88,12 @@ async def suspend(scope: Scope, receive: Receive, send: Send) -> None:
     await respond(send, to_json({"message": "hello"}))
 
 
-def answer_token(scope: Scope) -> bytes | None:
-    token = header(scope, b"x-token")
-    return None if token is None else to_json({"token": token})
+def answer_token(token: str | None) -> bytes:
+    return to_json({"token": require_token(token)})
 
 
 async def read_sync(scope: Scope, receive: Receive, send: Send) -> None:
-    body = await asyncio.get_running_loop().run_in_executor(None, answer_token, scope)
-    await respond(send, b"{}" if body is None else body, 422 if body is None else 200)
+    await respond(send, await asyncio.get_running_loop().run_in_executor(None, answer_token, token_of(scope)))
 
 
 async def echo(receive: Receive, send: Send) -> None:
@@ -151,11 +124,14 @@ HANDLERS = {
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         path = scope["path"]
-        handler = read_item if path.startswith("/items/") else HANDLERS.get(path)
+        handler = HANDLERS.get(path) or (read_item if path.startswith("/items/") else None)
         if handler is None:
             await respond(send, b'{"detail":"Not Found"}', 404)
-        else:
+            return
+        try:
             await handler(scope, receive, send)
+        except Refused as error:
+            await respond(send, error.body, error.status)
     elif scope["type"] == "websocket":
         await echo(receive, send)
     else:

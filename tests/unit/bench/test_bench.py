@@ -1,19 +1,32 @@
-"""The benchmark is only worth something if it refuses wrong answers and reports what it found; servers are not started here."""
+"""The benchmark is only worth something if it refuses wrong answers and reports what it found. Peers are not started here:
+`make bench ARGS=--check` verifies what they answer.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
+import os
+import re
+import shutil
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.contenders import BASELINE, choose_contenders
-from bench.load import Sample, _make_lua
+from bench.apps import limit_app
+from bench.contenders import BASELINE, CONTENDERS, Contender, choose_contenders
+from bench.environments import LOCKS, ROOT, Failure
+from bench.load import Sample, _make_lua, verify, verify_refusals
 from bench.report import Cell, Run, make_history_line, make_report
+from bench.run import run_round
+from bench.servers import choose_cores
 from bench.workloads import WORKLOADS, choose_workloads
+from tercel.server import serving
 
 HTTP = [workload for workload in WORKLOADS if not workload.is_websocket]
 
@@ -36,6 +49,91 @@ def test_every_application_answers_every_workload(client: Any, workload: Any) ->
         return
     response = client.request(workload.method, workload.path, headers=dict(workload.headers), content=workload.body)
     assert workload.find_fault(response.status_code, response.headers["content-type"], response.content) is None
+    for refusal in workload.refusals:
+        refused = client.request(workload.method, refusal.path, headers=dict(refusal.headers), content=refusal.body)
+        assert refused.status_code == refusal.statuses[0], refusal.why
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_the_hand_written_handlers_answer_every_workload(workload: Any) -> None:
+    async def ask() -> None:
+        async with serving(limit_app.app) as server:
+            await asyncio.to_thread(verify, workload, server.port)
+            await asyncio.to_thread(verify_refusals, workload, server.port)
+
+    asyncio.run(ask())
+
+
+def test_an_answer_without_validation_or_without_keeping_the_connection_is_a_fault() -> None:
+    async def careless(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        headers = [(b"content-type", b"application/json")]
+        if scope["path"] == "/":
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = b'{"message":"hello"}' if scope["path"] == "/" else b'{"item_id":42,"q":"falcon","limit":20}'
+        await send({"type": "http.response.body", "body": body})
+
+    hello, typed = choose_workloads(["W1"])[0], choose_workloads(["W2"])[0]
+
+    async def ask() -> None:
+        async with serving(careless) as server:
+            with pytest.raises(Failure, match="the connection was not kept"):
+                await asyncio.to_thread(verify, hello, server.port)
+            await asyncio.to_thread(verify, typed, server.port)
+            with pytest.raises(Failure, match="a path parameter that is no number: status 200 instead of 422"):
+                await asyncio.to_thread(verify_refusals, typed, server.port)
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("contender", CONTENDERS, ids=lambda contender: contender.name)
+def test_every_contender_has_an_application_and_pinned_packages(contender: Any) -> None:
+    words = " ".join([*contender.command, *contender.variables.values()])
+    modules = re.findall(r"bench\.apps\.(\w+)", words)
+    assert modules
+    assert all((ROOT / "bench" / "apps" / f"{module}.py").is_file() for module in modules)
+    if contender.locked:
+        lock = (LOCKS / f"{contender.environment}.txt").read_text("utf-8")
+        pins = set(re.findall(r"^([^ \n]+==[^ \n]+)", lock, re.MULTILINE))
+        asked = next(other for other in CONTENDERS if other.name == contender.environment).packages
+        assert {re.sub(r"\[.*\]", "", package) for package in asked if "==" in package} <= pins
+        assert all("--hash=sha256:" in part for part in re.split(r"\n(?=\w)", lock) if "==" in part)
+
+
+CRASHES = """
+import asyncio, json, os, sys
+async def answer(reader, writer):
+    try:
+        while line := await reader.readline():
+            path = line.split()[1].decode()
+            while (await reader.readline()).strip():
+                pass
+            if path == "/list":
+                os._exit(3)
+            body = json.dumps({"message": "hello"}).encode()
+            head = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body)
+            writer.write(head + body)
+    except OSError:
+        pass
+async def main():
+    async with await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None and not os.environ.get("CI"), reason="wrk makes the load and is not installed")
+def test_a_server_that_dies_is_a_fault_of_its_workload_and_is_started_again_for_the_next() -> None:
+    contender = Contender("crashes", "Crashes", (), ("-c", CRASHES, "{port}"))
+    workloads = choose_workloads(["W1", "W5", "W9"])
+    run = Run([contender], workloads, 1, 1.0, "make bench", choose_cores())
+    run.cells = {(contender.name, workload.name): Cell() for workload in workloads}
+    run_round(run, 0, {"crashes": Path(sys.executable)})
+    assert run.cells["crashes", "W1"].samples
+    assert "the server ended" in (run.cells["crashes", "W5"].fault or "")
+    assert run.cells["crashes", "W9"].samples
 
 
 @pytest.mark.parametrize("workload", HTTP, ids=lambda workload: workload.name)
