@@ -244,6 +244,7 @@ class Plan:
         steps: in the order in which they happen.
         context: function, file, line and path of the endpoint, shown by `str()` of validation errors.
         yields: True when generators have to be left after the response.
+        shares_stacks: user code gets the request or WebSocket, and with its scope the stacks of what is left after the response.
         path: the path as the user wrote it with every prefix, for error messages; "" for none.
         queries_are_plain: every query parameter is a single value, so that the query string need not be kept as a multi-dict.
     """
@@ -253,6 +254,7 @@ class Plan:
     steps: Sequence[Step]
     context: Mapping[str, Any]
     yields: bool
+    shares_stacks: bool = False
     path: str = ""
     queries_are_plain: bool = False
     origin: Origin = field(default=Origin("", 0, ""))

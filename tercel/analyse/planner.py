@@ -97,6 +97,7 @@ class _Planner:
         self.injected: dict[str, str] = {}
         self.uses_scopes: dict[int, bool] = {}
         self.yields = False
+        self.shares_stacks = False
         self.plain_queries = True
 
     def slot(self, name: str) -> str:
@@ -222,6 +223,8 @@ class _Planner:
             if slot is None:
                 slot = self.injected[actual] = self.slot(name)
                 self.steps.append(Inject(slot, actual, None, locate(dependant.call, name)))
+            if actual in ("request", "websocket") and not _is_scheme(dependant.call):
+                self.shares_stacks = True
             inputs.args.append((name, slot))
         name = dependant.security_scopes_param_name
         if name is not None:
@@ -244,6 +247,11 @@ class _Planner:
                 case _:
                     steps.append(step)
         return steps
+
+
+def _is_scheme(call: Any) -> bool:
+    """Whether a security scheme is called as it is here: it reads headers, and nothing else of the request."""
+    return getattr(type(call).__call__, "__module__", None) == SecurityScopes.__module__
 
 
 def _scopes(scopes: tuple[str, ...]) -> SecurityScopes:
@@ -306,6 +314,7 @@ def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Rendere
         steps=tuple(steps),
         context=endpoint_context(dependant.call),
         yields=planner.yields,
+        shares_stacks=planner.shares_stacks,
         path=dependant.path or "",
         queries_are_plain=planner.plain_queries,
         origin=origin,
@@ -328,6 +337,7 @@ def plan_websocket(dependant: Dependant, *, title: str, embed: bool, overrides: 
         steps=tuple(steps),
         context=endpoint_context(dependant.call),
         yields=planner.yields,
+        shares_stacks=planner.shares_stacks,
         path=dependant.path or "",
         queries_are_plain=planner.plain_queries,
         origin=origin,
@@ -345,6 +355,7 @@ def plan_tree(dependant: Dependant, *, title: str, overrides: Overrides) -> Plan
         steps=(*planner.finished(), Check(None, origin)),
         context={},
         yields=planner.yields,
+        shares_stacks=planner.shares_stacks,
         queries_are_plain=planner.plain_queries,
         origin=origin,
     )

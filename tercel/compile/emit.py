@@ -58,10 +58,10 @@ class _Emitter:
         self.has_errors = any(isinstance(step, Take | TakeBody) for step in plan.steps)
         self.early = False
         self.form = any(isinstance(step, ReadBody) and step.form == "form" for step in plan.steps)
-        self.function_scoped = any(
+        self.function_scoped = plan.shares_stacks or any(
             isinstance(step, Resolve) and step.until == "function" and "enter" in step.callee.style for step in plan.steps
         )
-        self.scoped = plan.yields or self.form
+        self.scoped = plan.yields or self.form or plan.shares_stacks
         self.in_hop = False
         # The result of a synchronous endpoint is validated in the thread that made it.
         self.dumps_in_hop = any(
@@ -205,9 +205,9 @@ class _Emitter:
     def inject(self, step: Inject) -> None:
         match step.what:
             case "request":
-                code = f"{self.use(support.request_of)}(ex)"
+                code = self.shared(f"{self.use(support.request_of)}(ex)")
             case "websocket" | "connection":
-                code = "ex.view"
+                code = self.shared("ex.view")
             case "response":
                 code = f"{self.use(support.injected_response)}()"
             case "background":
@@ -219,6 +219,9 @@ class _Emitter:
             case _:
                 assert_never(step.what)
         self.unit.line(f"{step.slot} = {code}")
+
+    def shared(self, view: str) -> str:
+        return f"scope.shared({view})" if self.plan.shares_stacks else view
 
     # -- calls -----------------------------------------------------------------------------------------------------------------
 

@@ -93,9 +93,9 @@ class _Run:
     def inject(self, step: Inject) -> Any:
         match step.what:
             case "request":
-                return support.request_of(self.ex)
+                return self.shared(support.request_of(self.ex))
             case "websocket" | "connection":
-                return self.ex.view
+                return self.shared(self.ex.view)
             case "response":
                 return support.injected_response()
             case "background":
@@ -104,6 +104,9 @@ class _Run:
                 return step.value()
             case _:
                 assert_never(step.what)
+
+    def shared(self, view: Any) -> Any:
+        return self.scope.shared(view) if self.plan.shares_stacks else view
 
     async def resolve(self, step: Resolve) -> None:
         if any(self.values[slot] is FAILED for slot in step.fallible):
@@ -213,6 +216,9 @@ class StackScope:
         self.form = form
 
         self.begun = 0
+
+    def shared(self, view: Any) -> Any:
+        return view
 
     def closing(self, form: Any) -> Any:
         self.form.push_async_callback(form.close)

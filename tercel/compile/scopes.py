@@ -7,7 +7,7 @@ without making them: an asynchronous generator is stepped by hand. Read `tercel.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 from tercel.http.errors import FastAPIError
 from tercel.http.threads import contextmanager_in_threadpool
 
-__all__ = ["SWALLOWED", "RequestScope", "run_late", "step_into", "step_out"]
+__all__ = ["SWALLOWED", "RequestScope", "SharedStack", "leaving_late", "run_late", "step_into", "step_out"]
 
 Leave = Callable[[BaseException | None], Awaitable[bool]]
 """Leaves one thing, given the exception on its way out; True when that exception was swallowed."""
@@ -75,6 +75,93 @@ async def run_late(tasks: Any, begun: int) -> None:
         await type(tasks)(late)()
 
 
+class SharedStack(AsyncExitStack):
+    """A stack in the ASGI scope, for whoever wants to have something left with the request, as `solve_dependencies` does.
+
+    It takes its place among what a `RequestScope` leaves when something is first pushed, and costs next to nothing until then.
+
+    Args:
+        leaves: what the scope leaves at the time of this stack, last in, first out; None for a stack of its own.
+    """
+
+    def __init__(self, leaves: list[Any] | None = None) -> None:
+        self._leaves = leaves
+        if leaves is None:
+            super().__init__()
+
+    @property
+    def used(self) -> bool:
+        """Whether anything was ever pushed."""
+        return self._leaves is None
+
+    def _begin(self) -> None:
+        leaves = self._leaves
+        if leaves is not None:
+            super().__init__()
+            self._leaves = None
+            leaves.append(self)
+
+    async def __call__(self, exc: BaseException | None) -> bool:
+        """Leaves what was pushed; True when the exception was swallowed."""
+        return bool(await self.__aexit__(None if exc is None else type(exc), exc, None if exc is None else exc.__traceback__))
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
+        return bool(self.used and await super().__aexit__(kind, exc, trace))
+
+    def pop_all(self) -> Any:
+        self._begin()
+        return super().pop_all()
+
+    def enter_context(self, cm: Any) -> Any:
+        self._begin()
+        return super().enter_context(cm)
+
+    async def enter_async_context(self, cm: Any) -> Any:
+        self._begin()
+        return await super().enter_async_context(cm)
+
+    def push(self, exit: Any) -> Any:
+        self._begin()
+        return super().push(exit)
+
+    def push_async_exit(self, exit: Any) -> Any:
+        self._begin()
+        return super().push_async_exit(exit)
+
+    def callback(self, callback: Any, /, *args: Any, **kwds: Any) -> Any:
+        self._begin()
+        return super().callback(callback, *args, **kwds)
+
+    def push_async_callback(self, callback: Any, /, *args: Any, **kwds: Any) -> Any:
+        self._begin()
+        return super().push_async_callback(callback, *args, **kwds)
+
+
+async def leaving_late(scope: Any, work: Awaitable[None]) -> None:
+    """Does the work, which answers exceptions, and then leaves what a `RequestScope` has kept open for it.
+
+    That is forms, and whatever user code has put on `fastapi_middleware_astack`.
+
+    Args:
+        scope: the ASGI scope.
+    """
+    try:
+        await work
+    except BaseException as exc:
+        await _leave_late(scope, exc)
+        raise
+    await _leave_late(scope, None)
+
+
+async def _leave_late(scope: Any, exc: BaseException | None) -> None:
+    stack = scope.get(_LATE)
+    if type(stack) is SharedStack and stack.used:
+        await stack(exc)
+
+
+_LATE: Final = "fastapi_middleware_astack"
+
+
 class RequestScope:
     """The generators that live until the endpoint returned, and those that live until the response was sent.
 
@@ -84,15 +171,16 @@ class RequestScope:
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
     """
 
-    __slots__ = ("_form", "_function", "_native", "_request", "_shield", "_strict", "_tasks")
+    __slots__ = ("_ex", "_function", "_late", "_native", "_request", "_shield", "_strict", "_tasks")
 
     def __init__(self, ex: Any, strict: bool = True) -> None:
+        self._ex = ex
         self._native: bool = ex.native and not ex.interruptible
         self._strict = strict
         self._request: list[Leave | AsyncGenerator[Any, Any]] = []
         self._function: list[Leave | AsyncGenerator[Any, Any]] = []
         self._shield: CancelScope | None = None
-        self._form: Any = None
+        self._late: SharedStack | None = None
         self._tasks: Any = None
 
     def background(self, tasks: Any) -> Any:
@@ -100,30 +188,58 @@ class RequestScope:
         self._tasks = tasks
         return tasks
 
+    def shared(self, view: Any) -> Any:
+        """Puts this scope's stacks into the ASGI scope of a request or WebSocket that user code gets, under FastAPI's names."""
+        if self._late is None:
+            scope = view.scope
+            scope["fastapi_inner_astack"] = SharedStack(self._request)
+            scope["fastapi_function_astack"] = SharedStack(self._function)
+            self._late = scope[_LATE] = SharedStack([])
+        return view
+
     def closing(self, form: Any) -> Any:
-        """Remembers a form, whose files are closed when everything else is over."""
-        self._form = form
+        """Remembers a form, whose files are closed when everything else is over, exception handlers included."""
+        self.shared(self._ex.view)
+        assert self._late is not None
+        self._late.push_async_callback(form.close)
         return form
 
     async def __aenter__(self) -> RequestScope:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
-        if self._form is None:
-            return await self._leave(exc)
-        try:
-            return await self._leave(exc)
-        finally:
-            await self._form.close()
-
-    async def _leave(self, exc: BaseException | None) -> bool:
         if exc is None:
-            begun = 0 if self._tasks is None else len(self._tasks.tasks)
-            await self._leave_all(self._function, None)
+            if self._function:  # those of a WebSocket, whose endpoint is not followed by anything else
+                try:
+                    await self._leave_all(self._function, None)
+                except Exception as error:
+                    if not await self._leave_failed(error):
+                        raise
+                    return False
+            if self._late is None:
+                await self._leave_response()
+            elif self._request or self._tasks is not None or self._late.used:
+                await self._ex.afterwards(self._leave_response, True)
+            return False
+        if isinstance(exc, Exception):  # handlers come first: they leave what is late
+            return await self._leave_failed(exc)
+        try:
+            return await self._leave_failed(exc)
+        finally:
+            if self._late is not None:
+                await self._late(exc)
+
+    async def _leave_response(self) -> None:
+        begun = 0 if self._tasks is None else len(self._tasks.tasks)
+        try:
             await self._leave_all(self._request, None)
             if self._tasks is not None:
                 await run_late(self._tasks, begun)
-            return False
+        finally:
+            if self._late is not None:
+                await self._late(None)
+
+    async def _leave_failed(self, exc: BaseException) -> bool:
         original = exc
         swallowed = False
         try:
@@ -147,15 +263,26 @@ class RequestScope:
         stack = self._function if until_function else self._request
         if self._native:
             value = await step_into(generator)
-            stack.append(generator)
+            if stack and type(stack[-1]) is SharedStack:
+                self._add(stack, lambda exc: step_out(generator, exc))
+            else:
+                stack.append(generator)
             return value
         if self._shield is None:
             self._shield = CancelScope()
             self._shield.__enter__()
-            self._request.append(self._leave_shield)
+            self._add(self._request, self._leave_shield)
         value = await step_into(generator)
-        stack.append(lambda exc: self._leave_shielded(generator, exc))
+        self._add(stack, lambda exc: self._leave_shielded(generator, exc))
         return value
+
+    def _add(self, stack: list[Leave | AsyncGenerator[Any, Any]], leave: Leave) -> None:
+        """Adds to what has to be left, above what user code has pushed."""
+        top = stack[-1] if stack else None
+        if isinstance(top, SharedStack):
+            top.push_async_exit(lambda kind, exc, trace: leave(exc))
+        else:
+            stack.append(leave)
 
     async def enter_sync(self, fn: Callable[..., Any], arguments: dict[str, Any], until_function: bool = False) -> Any:
         """Steps into a generator in a worker thread and returns what it yields."""
@@ -166,7 +293,7 @@ class RequestScope:
             kind = None if exc is None else type(exc)
             return bool(await manager.__aexit__(kind, exc, None if exc is None else exc.__traceback__))
 
-        (self._function if until_function else self._request).append(leave)
+        self._add(self._function if until_function else self._request, leave)
         return value
 
     async def hold(self, limit: Any, until_function: bool = False) -> None:
@@ -178,7 +305,7 @@ class RequestScope:
             semaphore.release()
             return False
 
-        (self._function if until_function else self._request).append(leave)
+        self._add(self._function if until_function else self._request, leave)
 
     # -- leaving --------------------------------------------------------------------------------------------------------------
 

@@ -137,3 +137,7 @@ class WebSocketExchange:
         self.query_string: bytes = scope.get("query_string", b"")
         self.path_params: dict[str, Any] = scope.get("path_params") or {}
         self.entry: Any = None
+
+    async def afterwards(self, task: Callable[[], Awaitable[None]], always: bool = False) -> None:
+        """As of an `Exchange`: nothing has to wait, so it runs at once."""
+        await task()

@@ -169,8 +169,12 @@ class Exchange(ABC):
         """
         return False
 
-    async def afterwards(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Runs what has to wait until the response was sent: at once where `respond` and `finish` return only then."""
+    async def afterwards(self, task: Callable[[], Awaitable[None]], always: bool = False) -> None:
+        """Runs what has to wait until the response was sent: at once where `respond` and `finish` return only then.
+
+        Args:
+            always: it leaves something, so it also runs when no response will be sent after all.
+        """
         await task()
 
     # -- the same as ASGI messages -----------------------------------------------------------------------------------------

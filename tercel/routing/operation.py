@@ -22,7 +22,7 @@ from tercel.analyse.planner import plan_http, plan_websocket
 from tercel.analyse.results import Renderer, StreamKind
 from tercel.compile.emit import compile_plan, emit
 from tercel.compile.interpret import Handler, interpreted_handler, interpreted_socket, response_to
-from tercel.compile.scopes import SWALLOWED
+from tercel.compile.scopes import SWALLOWED, leaving_late
 from tercel.http.asgi import ASGIExchange, WebSocketExchange
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.errors import FastAPIError
@@ -160,7 +160,7 @@ class Operation(_Planned):
             ex = ASGIExchange(scope, receive, send, request)
             await self.handler()(ex)
 
-        await wrap_app_handling_exceptions(answer, request)(scope, receive, send)
+        await leaving_late(scope, wrap_app_handling_exceptions(answer, request)(scope, receive, send))
 
     def app(self, wrapped: RequestHandler | None, max_body_size: int | None) -> ASGIApp:
         """The ASGI application of the route, behind its body limit.
@@ -260,6 +260,6 @@ def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
                     scope["fastapi_function_astack"] = function_stack
                     await func(session)
 
-        await wrap_app_handling_exceptions(talk, session)(scope, receive, send)
+        await leaving_late(scope, wrap_app_handling_exceptions(talk, session)(scope, receive, send))
 
     return app

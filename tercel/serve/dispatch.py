@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from tercel.compile.match import MISS, Hit, Miss, Partial, RouteTable
+from tercel.compile.scopes import leaving_late
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange
 from tercel.plan import Plan
@@ -172,7 +173,7 @@ class Assembly:
         try:
             await self.route_asgi(ex, scope)
         except Exception as exc:
-            await handle_by(find_in_scope(scope), ex, exc)
+            await leaving_late(scope, handle_by(find_in_scope(scope), ex, exc))
 
     async def route_asgi(self, ex: ASGIExchange, scope: Scope) -> None:
         found = self.table.match_http(ex.method, get_route_path(scope), lambda: scope)

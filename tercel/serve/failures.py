@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse, Response
 
+from tercel.compile.scopes import leaving_late
 from tercel.compile.support import request_of, respond_with, too_large
 from tercel.http.exchange import BodyTooLarge, Exchange
 from tercel.http.threads import run_in_threadpool
@@ -107,6 +108,11 @@ async def handle_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> 
     Raises:
         Exception: what no handler took.
     """
+    work = _handle_twice(handlers, ex, exc)
+    await (work if ex.view is None else leaving_late(ex.view.scope, work))
+
+
+async def _handle_twice(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
     try:
         await handle_by(handlers.find, ex, exc)
         return

@@ -81,30 +81,48 @@ class InPlace(Passage):
                 raise
             await self._handle(apart, exc)
 
-    async def afterwards(self, task: Callable[[], Awaitable[None]]) -> None:
-        self.journey.waiting.append(_Task(self, task, self._handle))
+    async def afterwards(self, task: Callable[[], Awaitable[None]], always: bool = False) -> None:
+        waiting = self.journey.waiting
+        last = waiting[-1] if waiting else None
+        if not isinstance(last, _Tasks) or last.passage is not self:
+            last = _Tasks(self, self._handle)
+            waiting.append(last)
+        last.tasks.append((task, always))
 
 
-class _Task:
-    """A background task that waits; where no response is sent it does not run."""
+class _Tasks:
+    """What a passage does when its response was sent, in order; where none is sent, only that which leaves something."""
 
-    __slots__ = ("_handle", "_passage", "_task")
+    __slots__ = ("_handle", "passage", "tasks")
 
-    def __init__(self, passage: InPlace, task: Callable[[], Awaitable[None]], handle: Handle | None) -> None:
-        self._passage = passage
-        self._task = task
+    def __init__(self, passage: InPlace, handle: Handle | None) -> None:
+        self.passage = passage
+        self.tasks: list[tuple[Callable[[], Awaitable[None]], bool]] = []
         self._handle = handle
 
     async def settle(self) -> None:
+        if self.tasks:
+            task, _ = self.tasks.pop(0)
+            try:
+                await self._run(task)
+            finally:
+                await self.settle()
+
+    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._task()
+            await task()
         except Exception as exc:
             if self._handle is None:
                 raise
-            await self._handle(self._passage, exc)
+            await self._handle(self.passage, exc)
 
     async def abandon(self, reason: BaseException) -> None:
-        """Nothing was begun."""
+        for task, always in self.tasks:
+            if always:
+                try:
+                    await task()
+                except Exception as exc:
+                    logger.error("What a request had opened could not be left, after middleware had ended it", exc_info=exc)
 
 
 class Apart(Passage):

@@ -3,6 +3,7 @@
     python3 -m tools.conformance                    # all of it; environment variables PYTHON and ENGINE choose where
     python3 -m tools.conformance tests/test_sse.py  # a part
     python3 -m tools.conformance record [PATH ...]  # runs the original and rewrites demanded.txt for this Python
+    python3 -m tools.conformance original           # prints the interpreter of an environment with the original
     python3 -m tools.conformance lock               # rewrites requirements.txt
 
 The suite is downloaded (version and hash in sdist.txt) into `.cache/conformance`, without FastAPI's own code, so that nothing of it
@@ -154,6 +155,12 @@ def record(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def original(arguments: argparse.Namespace) -> int:
+    """Prints the interpreter of an environment with FastAPI itself."""
+    print(ensure_environment(arguments.python, original=True))
+    return 0
+
+
 def lock(arguments: argparse.Namespace) -> int:
     """Rewrites requirements.txt from requirements.in and the suite's own test group."""
     uv = find_uv()
@@ -183,14 +190,16 @@ def lock(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Runs the command line; 0 when nothing demanded failed."""
     parser = argparse.ArgumentParser(prog="python3 -m tools.conformance", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", nargs="*", metavar="[record | lock] PATH", help="what to do, and with which part of the suite")
+    parser.add_argument(
+        "what", nargs="*", metavar="[record | original | lock] PATH", help="what to do, and with which part of the suite"
+    )
     parser.add_argument("--python", default=os.environ.get("PYTHON") or None, help="version, command or path")
     parser.add_argument("--engine", default=os.environ.get("ENGINE") or "compiled", choices=["compiled", "interpreted"])
     parser.add_argument("--workers", default=os.environ.get("WORKERS") or "2", help="processes that run tests (2)")
     parser.add_argument("--upgrade", action="store_true", help="with lock: newer versions too")
     arguments = parser.parse_args()
     os.environ.setdefault("UV_SYSTEM_CERTS", "true")  # see tools/environment.py
-    command = {"record": record, "lock": lock}.get(arguments.what[0] if arguments.what else "", compare)
+    command = {"record": record, "original": original, "lock": lock}.get(arguments.what[0] if arguments.what else "", compare)
     arguments.paths = arguments.what if command is compare else arguments.what[1:]
     try:
         return command(arguments)

@@ -1,12 +1,15 @@
 async def handle_get_secured(ex):
     # GET /secured                                                                                # GET /secured (routes.py:198)
-    request = request_of(ex)
-    token = await call_Bearer(request=request)                                                    # Depends(Bearer) (routes.py:187)
-    scopes = security_scopes()
-    reader = await call_reader(token=token, scopes=scopes)                                        # Depends(reader) (routes.py:194)
-    result = await call_secured(reader=reader)                                                    # GET /secured (routes.py:198)
-    if isinstance(result, Response):
-        await respond_with(ex, result)
-    else:
-        data = dump_result(result, ex)
-        await ex.respond(HEAD, data)
+    async with RequestScope(ex) as scope:
+        request = scope.shared(request_of(ex))
+        token = await call_Bearer(request=request)                                                # Depends(Bearer) (routes.py:187)
+        scopes = security_scopes()
+        reader = await call_reader(token=token, scopes=scopes)                                    # Depends(reader) (routes.py:194)
+        result = await call_secured(reader=reader)                                                # GET /secured (routes.py:198)
+        if isinstance(result, Response):
+            await scope.leave_function()
+            await respond_with(ex, result)
+        else:
+            data = dump_result(result, ex)
+            await scope.leave_function()
+            await ex.respond(HEAD, data)

@@ -10,10 +10,12 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.requests import Request
 
-from tercel.compile.scopes import SWALLOWED, RequestScope, step_into, step_out
+from tercel.compile.scopes import SWALLOWED, RequestScope, leaving_late, step_into, step_out
 from tercel.http.errors import FastAPIError
 from tercel.http.threads import DependencyConcurrency
+from tests.unit.compile.exchanges import NativeExchange, asgi_exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -210,14 +212,23 @@ async def test_a_form_is_closed_when_everything_else_is_over(ex: Any) -> None:
             log.append("closed")
 
     form = Form()
+    ex = NativeExchange() if ex.native else asgi_exchange()[0]
+    ex.view = Request(ex.scope)
     async with RequestScope(ex) as scope:
         assert scope.closing(form) is form
         await scope.enter_async(recording(log, "a")())
+    assert log == ["+a", "-a", "closed"]
     with pytest.raises(Boom):
         async with RequestScope(ex) as scope:
             scope.closing(form)
             raise Boom
-    assert log == ["+a", "-a", "closed", "closed"]
+    assert log == ["+a", "-a", "closed"]  # exception handlers may still read it
+
+    async def handler() -> None:
+        log.append("handled")
+
+    await leaving_late(ex.scope, handler())
+    assert log == ["+a", "-a", "closed", "handled", "closed"]
 
 
 # -- exceptions --------------------------------------------------------------------------------------------------------------------
