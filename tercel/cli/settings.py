@@ -173,6 +173,15 @@ SETTINGS: tuple[Setting, ...] = (
         envvar="FORWARDED_ALLOW_IPS",
         in_dev=True,
     ),
+    Setting(
+        "forwarded_fields",
+        "--forwarded-field",
+        list[str],
+        "Field of a trusted proxy that is believed; may be repeated.",
+        _PROXY,
+        tuple,
+        metavar="FIELD",
+    ),
     Setting("access_log", "--access-log/--no-access-log", bool, "One line per response.", _LOG, in_dev=True),
     Setting(
         "log_level",

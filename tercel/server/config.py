@@ -65,10 +65,14 @@ class ServerConfig:
     # -- behind a proxy ----------------------------------------------------------------------------------------------------
 
     proxy_headers: bool = True
-    """Believe X-Forwarded-For and X-Forwarded-Proto from the addresses in `forwarded_allow_ips`, and only from them."""
+    """Believe what the addresses in `forwarded_allow_ips`, and only they, say in `forwarded_fields`."""
     forwarded_allow_ips: tuple[str, ...] = ("127.0.0.1", "::1")
     """Addresses or networks (`10.0.0.0/8`) of trusted proxies; `*` trusts everybody. A peer on a Unix socket is trusted whenever
     `proxy_headers` is on, since it has no address and file permissions decide who may connect."""
+    forwarded_fields: tuple[str, ...] = ("x-forwarded-for", "x-forwarded-proto")
+    """Fields of a trusted proxy that are believed. Also known: `x-forwarded-host` (becomes the host), `x-forwarded-prefix` (becomes
+    `root_path`), `forwarded` (RFC 7239: for, proto, host). Name only those your proxy sets itself: others it passes on as the
+    client wrote them."""
 
     # -- what is told to whom ----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ routes. Read `tercel.server.http1` for where exchanges come from.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -46,6 +47,7 @@ class HttpExchange(Exchange):
         keep_alive: the connection may be used again afterwards.
         finished: the response is complete, or was given up.
         given_up: no (complete) response was or will be sent, the connection ends.
+        dismissed: an event stream whose handler was told to end since the server stops.
         status: of the response; set when it is started or given up.
         sent_body_bytes: of the response body so far; set with `status`.
         in_place: the handler has not suspended yet, so what it writes is sent when it does.
@@ -64,8 +66,10 @@ class HttpExchange(Exchange):
         "_scope",
         "_simple",
         "_stream",
+        "_task",
         "began_s",
         "client",
+        "dismissed",
         "finished",
         "given_up",
         "http_version",
@@ -123,6 +127,8 @@ class HttpExchange(Exchange):
         self._held: Head | Exception | None = None
         self._end_waiters: Waiters | None = None
         self._on_leave: Callable[[], None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.dismissed = False
         self.in_place = EAGER
 
     # -- the request -------------------------------------------------------------------------------------------------------
@@ -196,7 +202,7 @@ class HttpExchange(Exchange):
 
     @property
     def disconnected(self) -> bool:
-        return self._connection.gone
+        return self._connection.gone or self.dismissed
 
     def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
         return _CancelledOnDisconnect(self)
@@ -428,9 +434,14 @@ class HttpExchange(Exchange):
 
     # -- its end -----------------------------------------------------------------------------------------------------------
 
-    def suspended(self) -> None:
-        """The handler has suspended for the first time: what it has begun to say goes out."""
+    def suspended(self, task: asyncio.Task[None]) -> None:
+        """The handler has suspended for the first time: what it has begun to say goes out.
+
+        Args:
+            task: the handler's.
+        """
         self.in_place = False
+        self._task = task
         if self._held is not None:
             self._start_held()
         if self._stream is not None and not self.finished:
@@ -452,6 +463,26 @@ class HttpExchange(Exchange):
             self._on_leave()
         if self._end_waiters is not None:
             self._end_waiters.wake()
+
+    def drain(self) -> None:
+        """The server has begun to stop: the connection ends with this response.
+
+        An event stream has no end of its own and is dismissed, unless the application has asked to be told: then it ends it itself.
+        """
+        self.close_after()
+        stream = self._stream
+        if stream is not None and stream.is_events and not self.dismissed and not self._connection.drain_callback:
+            self.dismissed = True
+            if self._on_leave is not None:
+                self._on_leave()
+            elif self._task is not None:
+                self._task.cancel()
+
+    def end_dismissed(self) -> None:
+        """The handler of a dismissed event stream has ended: what it has written is complete as it is."""
+        if not self.finished and self._stream is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._stream.finish()
 
     def call_on_leave(self, callback: Callable[[], None] | None) -> None:
         """Call back once when the client goes away; None takes the request back."""

@@ -48,6 +48,8 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
 
     A callback of the task instead of a coroutine around the handler: it costs nothing while the handler runs.
     """
+    if exchange.dismissed:
+        exchange.end_dismissed()
     if task.cancelled():
         connection.break_off(exchange)
         return
@@ -62,7 +64,7 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
 
 
 def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: Exception) -> None:
-    if isinstance(error, (OSError, ClientDisconnect)) and (connection.gone or exchange.given_up):
+    if isinstance(error, (OSError, ClientDisconnect)) and (connection.gone or exchange.given_up or exchange.dismissed):
         # The client went away, which is no fault of the application.
         connection.break_off(exchange)
         return

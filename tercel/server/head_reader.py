@@ -141,6 +141,8 @@ class HeadReader:
     def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
         if len(head) > self._config.max_head_bytes:
             if head.find(b"\r\n", 0, self._config.max_target_bytes + 64) < 0:
+                if not may_become_request_line(bytes(head[: head.find(b"\r")])):
+                    raise Rejected(400, "the request is malformed")
                 raise Rejected(414, "the request target is too long")
             raise Rejected(431, "the request head is too large")
         if self._syntax_error is not None:

@@ -277,8 +277,8 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self._used = True
         if server.access_log is not None:
             exchange.began_s = self.loop.time()
-        if self._trusted and reader.lowered.find(b"\r\nx-forwarded-") >= 0:
-            exchange.client, exchange.scheme = server.forwarded.read(exchange.headers, self.client, self.scheme)
+        if self._trusted and reader.lowered.find(server.forwarded.mark) >= 0:
+            server.forwarded.apply(exchange)
         if reader.upgrade:
             reader.upgrade = False
             self._consider_upgrade(exchange)
@@ -370,7 +370,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             if not exchange.finished or task.cancelled() or task.exception() is not None:
                 settle(exchange, self, task)
         else:
-            exchange.suspended()
+            exchange.suspended(task)
             task.add_done_callback(partial(settle, exchange, self))
             self.server.keep_task(task)
 
@@ -497,7 +497,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
     def drain(self) -> None:
         """The server has begun to stop: an idle connection ends now, a busy one after its answer."""
         if self.exchange is not None:
-            self.exchange.close_after()
+            self.exchange.drain()
         elif self._state == _HEAD and not self._reader.begun and self._ahead is None:
             if self._used:
                 self._close()

@@ -72,7 +72,7 @@ class Server:
         self.app = app
         self.loop = asyncio.get_running_loop()
         self.handler = handler_for(app)
-        self.forwarded = ForwardedFields(self.config.proxy_headers, self.config.forwarded_allow_ips)
+        self.forwarded = ForwardedFields(self.config.proxy_headers, self.config.forwarded_allow_ips, self.config.forwarded_fields)
         self.draining = Draining()
         self.connections: set[_Ticking] = set()
         self.response_count = 0

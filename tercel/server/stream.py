@@ -30,6 +30,9 @@ def client_gone() -> OSError:
 class ResponseStream:
     """Begins a response; nothing is sent before the coroutine suspends, ends, or enough is held.
 
+    Attributes:
+        is_events: the response is an event stream (`text/event-stream`), which goes on until somebody ends it.
+
     Raises:
         ValueError: the head has a field that would split the response.
     """
@@ -46,6 +49,7 @@ class ResponseStream:
         "_left_bytes",
         "_silent",
         "_since_yield_bytes",
+        "is_events",
     )
 
     def __init__(self, exchange: HttpExchange, connection: HttpConnection, head: Head) -> None:
@@ -73,6 +77,9 @@ class ResponseStream:
         else:
             # RFC 9112 §6.3: to an HTTP/1.0 client a body of unknown length ends with the connection.
             exchange.close_after()
+        self.is_events = b"\r\ncontent-type: text/event-stream" in wire.lower()
+        if connection.server.draining.begun:
+            connection.loop.call_soon(exchange.drain)
         exchange.started = True
         exchange.status = status
         exchange.sent_body_bytes = 0

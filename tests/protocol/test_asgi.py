@@ -9,10 +9,22 @@ from typing import Any
 
 import pytest
 
-from tercel.http.exchange import Exchange
+from tercel.http.exchange import Exchange, Head
 from tercel.server import ServerConfig, serving
 from tercel.server.lifespan import LifespanFailed
-from tests.protocol.peer import TEXT, DirectApp, config, connected, direct_app, exchange_with, run_lifespan
+from tests.protocol.peer import (
+    TEXT,
+    WAIT_S,
+    App,
+    DirectApp,
+    Handler,
+    config,
+    connected,
+    direct_app,
+    exchange_with,
+    run_lifespan,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 Records = list[logging.LogRecord]
@@ -330,6 +342,63 @@ async def test_whoever_asked_is_told_when_the_server_stops_and_may_end_in_peace(
         await server.stop()
         assert (await reading).body == b"event last event"
         await peer.ended()
+
+
+EVENTS = Head(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
+
+
+@pytest.mark.parametrize("how", ["waits", "writes", "asks"])
+async def test_an_event_stream_ends_cleanly_when_the_server_stops(
+    app_of: Callable[[Handler], App], how: str, errors: Records
+) -> None:
+    ended: list[str] = []
+    begun = asyncio.Event()
+
+    async def handler(ex: Exchange) -> None:
+        try:
+            await ex.start(EVENTS)
+            await ex.write(b"data: one\n\n")
+            begun.set()
+            if how == "waits":
+                await asyncio.sleep(1000)
+            while not (how == "asks" and ex.disconnected):
+                await asyncio.sleep(0.01)
+                await ex.write(b": still here\n\n")
+        finally:
+            ended.append("finally")
+
+    async with serving(app_of(handler), config(graceful_timeout_s=100)) as server, connected(server) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await begun.wait()
+        async with asyncio.timeout(WAIT_S):
+            await server.stop()
+        response = await peer.response()
+        assert response.body.startswith(b"data: one\n\n")
+        await peer.ended()
+    assert ended == ["finally"]
+    assert not errors
+
+
+async def test_an_event_stream_that_begins_while_the_server_stops_ends_as_well() -> None:
+    begun = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def handler(ex: Exchange) -> None:
+        begun.set()
+        await go_on.wait()
+        await ex.start(EVENTS)
+        await ex.write(b"data: one\n\n")
+        await asyncio.sleep(1000)
+
+    async with serving(direct_app(handler), config(graceful_timeout_s=100)) as server, connected(server) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await begun.wait()
+        stopping = asyncio.ensure_future(server.stop())
+        await until(lambda: server.draining.begun)
+        go_on.set()
+        assert (await peer.response()).body == b"data: one\n\n"
+        async with asyncio.timeout(WAIT_S):
+            await stopping
 
 
 async def test_what_does_not_end_is_cancelled_after_the_grace_period(errors: Records) -> None:

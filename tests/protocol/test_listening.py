@@ -229,6 +229,25 @@ async def test_forwarding_fields_of_anybody_else_are_not(options: dict[str, Any]
         assert await ask(peer, fields) == f"http ('127.0.0.1', {own})"
 
 
+async def where(ex: Exchange) -> None:
+    scope = ex.scope
+    told = (ex.header(b"host"), scope["root_path"], scope["path"], scope["raw_path"], scope["scheme"], scope["client"][0])
+    await ex.respond(TEXT, repr(told).encode())
+
+
+async def test_host_and_prefix_of_a_trusted_proxy_are_believed_when_they_were_agreed_on() -> None:
+    fields = "X-Forwarded-Host: example.org:8\r\nX-Forwarded-Prefix: /shop/\r\nForwarded: for=203.0.113.9;proto=https\r\n"
+    request = f"GET /a%2Fb HTTP/1.1\r\nHost: test\r\n{fields}\r\n".encode()
+    async with exchange_with(direct_app(where)) as peer:
+        await peer.send(request)
+        assert (await peer.response()).body == repr((b"test", "", "/a/b", b"/a%2Fb", "http", "127.0.0.1")).encode()
+    agreed = ("x-forwarded-host", "x-forwarded-prefix", "forwarded")
+    async with exchange_with(direct_app(where), forwarded_fields=agreed, root_path="/root") as peer:
+        await peer.send(request)
+        expected = (b"example.org:8", "/shop/root", "/shop/root/a/b", b"/shop/root/a%2Fb", "https", "203.0.113.9")
+        assert (await peer.response()).body == repr(expected).encode()
+
+
 async def test_a_websocket_behind_a_tls_proxy_is_wss() -> None:
     async with serving(APP, config()) as server:
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}

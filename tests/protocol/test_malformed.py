@@ -50,6 +50,7 @@ HEADS = {
     "foreign scheme": (400, b"GET ftp://test/ HTTP/1.1\r\n" + HOST + b"\r\n"),
     "absolute target without a host": (400, b"GET http:///a HTTP/1.1\r\n" + HOST + b"\r\n"),
     "absolute target with userinfo": (400, b"GET http://u:p@test/a HTTP/1.1\r\n" + HOST + b"\r\n"),
+    "absolute target with a user": (400, b"GET http://u@test/a HTTP/1.1\r\n" + HOST + b"\r\n"),
     "no Host": (400, b"GET / HTTP/1.1\r\n\r\n"),
     "two Hosts": (400, b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n"),
     "two different Hosts": (400, b"GET / HTTP/1.1\r\n" + HOST + b"Host: other\r\n\r\n"),

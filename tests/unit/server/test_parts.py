@@ -106,13 +106,60 @@ def test_only_known_schemes_are_believed(value: bytes, scheme: str) -> None:
     assert ForwardedFields(True, ["*"]).read([(b"x-forwarded-proto", value)], PEER, "http") == (PEER, scheme)
 
 
-@given(st.binary(max_size=60))
+ALL = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded")
+
+
+@given(st.one_of(st.binary(max_size=60), st.text('for=;," \\host[]:.1/aproto', max_size=60).map(str.encode)))
 def test_no_value_of_a_forwarding_field_raises(value: bytes) -> None:
-    client, scheme = ForwardedFields(True, ["10.0.0.0/8"]).read(
-        [(b"x-forwarded-for", value), (b"x-forwarded-proto", value)], PEER, "http"
-    )
+    fields = ForwardedFields(True, ["10.0.0.0/8"], ALL)
+    headers = [(name.encode(), value) for name in ALL]
+    client, scheme = fields.read(headers, PEER, "http")
     assert client is not None
     assert scheme in ("http", "https")
+    host, prefix = fields.read_place(headers)
+    assert host is None or is_host(host)
+    assert not prefix or (prefix[0] == 47 and prefix[-1] != 47 and b"//" not in prefix)
+
+
+@pytest.mark.parametrize(
+    ("value", "client", "scheme", "host"),
+    [
+        (b"for=203.0.113.9;proto=https;host=example.org", ("203.0.113.9", 0), "https", b"example.org"),
+        (b"For=203.0.113.9; Proto=HTTPS", ("203.0.113.9", 0), "https", None),
+        (b'for="[2001:db8::1]:1234"', ("2001:db8::1", 1234), "http", None),
+        (b'for=1.1.1.1;proto=https, for="203.0.113.9:80";host="a.example:8"', ("203.0.113.9", 80), "http", b"a.example:8"),
+        (b"for=203.0.113.9, for=10.0.0.2", ("203.0.113.9", 0), "http", None),
+        (b'for=203.0.113.9;host="evil/path"', ("203.0.113.9", 0), "http", None),
+        (b"for=203.0.113.9;host=evil/path", PEER, "http", None),
+        (b"for=_hidden", PEER, "http", None),
+        (b"for=unknown, for=203.0.113.9", ("203.0.113.9", 0), "http", None),
+        (b'for="203.0.113.9', PEER, "http", None),
+        (b"for 203.0.113.9", PEER, "http", None),
+        (b"", PEER, "http", None),
+    ],
+)
+def test_the_forwarded_field_is_read_from_its_end(value: bytes, client: object, scheme: str, host: bytes | None) -> None:
+    fields = ForwardedFields(True, ["10.0.0.0/8"], ["forwarded"])
+    assert fields.read([(b"forwarded", value)], PEER, "http") == (client, scheme)
+    assert fields.read_place([(b"forwarded", value)]) == (host, b"")
+
+
+@pytest.mark.parametrize(
+    ("value", "prefix"),
+    [(b"/shop", b"/shop"), (b"/shop/", b"/shop"), (b"/a, /b.c/d", b"/b.c/d")]
+    + [(bad, b"") for bad in (b"shop", b"//evil.example", b"/a//b", b"/../a", b"/a/..", b"/a/./b", b"/a%2F", b"/a?b", b"/")],
+)
+def test_a_prefix_is_a_plain_path(value: bytes, prefix: bytes) -> None:
+    fields = ForwardedFields(True, ["*"], ["X-Forwarded-Prefix"])
+    assert fields.read_place([(b"x-forwarded-prefix", value)]) == (None, prefix)
+
+
+def test_fields_that_were_not_agreed_on_are_not_read() -> None:
+    headers = [(name.encode(), b"203.0.113.9") for name in ALL]
+    assert ForwardedFields(True, ["*"]).read_place(headers) == (None, b"")
+    assert ForwardedFields(True, ["*"], []).read(headers, PEER, "http") == (PEER, "http")
+    with pytest.raises(ValueError, match="forwarded_fields: 'x-real-ip' is not one of x-forwarded-for,"):
+        ForwardedFields(True, [], ["X-Real-IP"])
 
 
 # -- heads ---------------------------------------------------------------------------------------------------------------------
