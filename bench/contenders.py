@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 __all__ = ["BASELINE", "CONTENDERS", "Contender", "choose_contenders"]
 
@@ -27,6 +27,7 @@ class Contender:
         shown: packages whose versions stand in the report.
         home: the name of its environment and lock, for contenders that share one; its own name if empty.
         locked: installed from `bench/locks/`.
+        kind: whether it is Tercel, a peer, a control without a framework, or the limit.
         note: what it does in another way than the others, for the report.
     """
 
@@ -39,7 +40,13 @@ class Contender:
     shown: tuple[str, ...] = ()
     home: str = ""
     locked: bool = False
+    kind: Literal["own", "peer", "control", "limit"] = "peer"
     note: str = ""
+
+    @property
+    def short(self) -> str:
+        """The title without what stands behind it in brackets."""
+        return "hand-written (limit)" if self.kind == "limit" else self.title.partition(" (")[0]
 
     @property
     def environment(self) -> str:
@@ -85,6 +92,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         {"BENCH_PACKAGE": "tercel"},
         with_tercel=True,
         shown=("tercel", "starlette", "pydantic", "uvloop", "httptools", "picows"),
+        kind="own",
     ),
     Contender(
         "tercel-uvicorn",
@@ -94,6 +102,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         {"BENCH_PACKAGE": "tercel"},
         with_tercel=True,
         shown=("tercel", "uvicorn"),
+        kind="own",
     ),
     Contender(
         "limit",
@@ -104,6 +113,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         shown=("tercel", "pydantic"),
         home="tercel",
         note="no framework: what Tercel's server alone allows; its WebSocket comes over ASGI",
+        kind="limit",
     ),
     Contender(
         "django-bolt",
@@ -122,6 +132,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         ("-m", "weft", "bench.apps.asgi_app:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
         shown=("weft-server",),
         locked=True,
+        kind="control",
     ),
     Contender(
         "asgi-granian",
@@ -130,6 +141,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         _on_granian("asgi", "bench.apps.asgi_app"),
         shown=("granian", "uvloop"),
         locked=True,
+        kind="control",
     ),
     Contender(
         "asgi",
@@ -137,6 +149,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         (*_UVICORN, "pydantic", "typing-extensions"),
         _on_uvicorn("bench.apps.asgi_app"),
         shown=("uvicorn",),
+        kind="control",
     ),
     Contender(
         "socketify",

@@ -1,7 +1,6 @@
 """What a run found, as tables for people and as one line of `bench/history.jsonl` for comparisons over time.
 
-Ratios are taken within each round, where both sides met the same machine in the same minute, and then their median; rates are
-medians too. Knows samples and names; starts nothing.
+Knows results and names; starts nothing.
 """
 
 from __future__ import annotations
@@ -9,76 +8,20 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
-from bench.contenders import BASELINE, Contender
+from bench.contenders import BASELINE
 from bench.environments import ROOT
+from bench.goals import make_goal_table
 from bench.load import CONNECTIONS, Sample
-from bench.workloads import Workload
+from bench.results import Cell, Run
 
-__all__ = ["Cell", "Run", "make_history_line", "make_report"]
+__all__ = ["describe_machine", "find_commit", "make_history_line", "make_report"]
 
 _PER_CPU: Callable[[Sample], float] = attrgetter("rate_per_cpu_s")
-
-
-@dataclass(slots=True)
-class Cell:
-    """What one contender did on one workload: a sample of each round, or what went wrong."""
-
-    samples: dict[int, Sample] = field(default_factory=dict)
-    fault: str | None = None
-
-    @property
-    def rate_per_s(self) -> float | None:
-        """The median over all rounds, or None without a sample or after a fault."""
-        if self.fault is not None or not self.samples:
-            return None
-        return median(sample.rate_per_s for sample in self.samples.values())
-
-    @property
-    def spread(self) -> float:
-        """Fastest minus slowest round, as a share of the median."""
-        rates = [sample.rate_per_s for sample in self.samples.values()]
-        return (max(rates) - min(rates)) / median(rates)
-
-
-@dataclass(slots=True)
-class Run:
-    """Everything about one run of the benchmark.
-
-    Args:
-        contenders: in the order of the table.
-        workloads: in the order of the table.
-        rounds: how often everything was measured.
-        seconds: length of one measurement.
-        command: what a person types for the same run.
-        cores: of the servers and of the load.
-        versions: package versions by contender.
-        cells: by contender and workload.
-    """
-
-    contenders: list[Contender]
-    workloads: list[Workload]
-    rounds: int
-    seconds: float
-    command: str
-    cores: tuple[int, int]
-    versions: dict[str, dict[str, str]] = field(default_factory=dict)
-    cells: dict[tuple[str, str], Cell] = field(default_factory=dict)
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def ratio(self, contender: str, workload: str, pick: Callable[[Sample], float] = attrgetter("rate_per_s")) -> float | None:
-        """The median over the rounds of a figure divided by the baseline's, None unless both were measured in a same round."""
-        cell, base = self.cells[contender, workload], self.cells[BASELINE, workload]
-        if cell.rate_per_s is None or base.rate_per_s is None:
-            return None
-        common = cell.samples.keys() & base.samples.keys()
-        return median(pick(cell.samples[number]) / pick(base.samples[number]) for number in common) if common else None
 
 
 def find_commit() -> str:
@@ -108,24 +51,31 @@ def describe_machine(cores: tuple[int, int]) -> str:
     return f"{model}, {count} logical cores; {shared}; Linux {platform.release().partition('-')[0]}"
 
 
-def make_report(run: Run) -> str:
-    """The report in Markdown."""
+def make_report(run: Run, pictures: Sequence[str] = ()) -> str:
+    """The report in Markdown.
+
+    Args:
+        pictures: files beside it.
+    """
     lines = [
         "# Benchmark results",
         "",
-        "Written by `make bench`; do not edit. What is measured and how: `bench/workloads.py`, `bench/run.py`.",
+        "Written by `make bench`; do not edit. [Benchmarks](README.md) says what is measured and how.",
         "",
         f"- Machine: {describe_machine(run.cores)}",
         f"- Python {platform.python_version()}, one worker; {CONNECTIONS} connections kept alive",
         f"- Date: {run.started:%Y-%m-%d %H:%M} UTC, commit {find_commit()}",
         f"- Command: `{run.command}` ({run.rounds} round{'s' * (run.rounds > 1)} of {run.seconds:g} s, interleaved)",
-        "- Every answer was verified (status, content type, body) before and after each measurement.",
+        "- Every answer was verified before and after each measurement: status, content type, body, a connection that is kept; "
+        "wrong input has to be refused.",
         "",
+        *_pictures(pictures),
         "Thousands of requests per second (W6: messages), median of the rounds; in brackets the median ratio to "
         "FastAPI on uvicorn in the same round.",
         "",
         *_main_table(run),
         "",
+        *_goals(run),
         "## Workloads",
         "",
         *(f"- {workload.name}: {workload.title} (`{workload.method} {workload.path}`)" for workload in run.workloads),
@@ -143,6 +93,9 @@ def make_report(run: Run) -> str:
     if disturbed := [f"{work} {name}" for name, work in measured if _is_disturbed(run.cells[name, work])]:
         named = ", ".join(disturbed) if len(disturbed) <= 6 else f"{len(disturbed)} of {len(measured)} measurements"
         lines += ["", f"Neither core was busy during: {named}.", _DISTURBED]
+    notes = [f"- {contender.title}: {contender.note}" for contender in run.contenders if contender.note]
+    if notes:
+        lines += ["", "## What is different", "", *notes]
     if faults := _list_faults(run):
         lines += ["", "## What did not work", "", *faults]
     lines += ["", "## Versions", ""]
@@ -150,6 +103,21 @@ def make_report(run: Run) -> str:
         if versions := run.versions.get(contender.name):
             lines.append(f"- {contender.title}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     return "\n".join(lines) + "\n"
+
+
+def _pictures(pictures: Sequence[str]) -> list[str]:
+    return [line for name in pictures for line in (f"![{name.partition('.')[0]}]({name})", "")]
+
+
+def _goals(run: Run) -> list[str]:
+    table = make_goal_table(run)
+    if not table:
+        return []
+    explained = (
+        "Ratios to FastAPI. Ahead of a peer and the share of the limit (hand-written handlers on the same server) are Tercel's "
+        "rate divided by theirs, in the same rounds. Servers without a framework are no peers."
+    )
+    return ["## Goals", "", explained, "", *table, ""]
 
 
 def _is_generator_bound(cell: Cell) -> bool:

@@ -20,8 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.contenders import CONTENDERS, Contender, choose_contenders
 from bench.environments import CACHE, ROOT, Failure, ensure_environment, read_versions
+from bench.goals import replace_summary
 from bench.load import measure, require_tools, verify, verify_refusals
-from bench.report import Cell, Run, make_history_line, make_report
+from bench.picture import draw_all, draw_overview
+from bench.report import make_history_line, make_report
+from bench.results import Cell, Run
 from bench.servers import Server, choose_cores
 from bench.workloads import WORKLOADS, Workload, choose_workloads
 
@@ -44,7 +47,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="length of one measurement, whole seconds for HTTP (default: 3)")
     parser.add_argument("--output", type=Path, help="where the report goes (default of a complete run: docs/benchmarks/results.md)")
     parser.add_argument("--check", action="store_true", help="verify the answers of every contender, measure nothing")
-    parser.add_argument("--no-history", action="store_true", help="do not append to bench/history.jsonl")
+    history = parser.add_mutually_exclusive_group()
+    history.add_argument("--history", action="store_true", help="append a run of some contenders to bench/history.jsonl too")
+    history.add_argument("--no-history", action="store_true", help="do not append a complete run either")
     parsed = parser.parse_args(arguments)
     if parsed.rounds < 1 or parsed.seconds < 1:
         parser.error("--rounds and --seconds must be at least 1")
@@ -132,7 +137,7 @@ def measure_cell(run: Run, number: int, workload: Workload, server: Server) -> N
         sample = measure(workload, server, run.seconds)
         verify(workload, server.port)
     except Failure as failure:
-        cell.fault = str(failure) if server.alive else f"the server ended: {server.last_words() or failure}"
+        cell.fault = f"the server ended: {server.last_words() or failure}" if server.has_ended() else str(failure)
         say(f"round {number + 1}/{run.rounds} {workload.name:7} {name:18} {cell.fault}")
     else:
         cell.samples[number] = sample
@@ -162,6 +167,25 @@ def check(run: Run, pythons: dict[str, Path]) -> int:
     return 1 if any(cell.fault for cell in run.cells.values()) else 0
 
 
+def publish(run: Run, parsed: argparse.Namespace) -> None:
+    """Write the report and its pictures; of a complete run also the README's block and the line of history."""
+    complete = not parsed.only and not parsed.work
+    output = parsed.output or (RESULTS if complete else CACHE / "results.md")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    pictures = {"overview.svg": draw_overview(run), "all.svg": draw_all(run)}
+    for name, picture in pictures.items():
+        (output.parent / name).write_text(picture, "utf-8")
+    report = make_report(run, list(pictures))
+    output.write_text(report, "utf-8")
+    print(report)
+    say(f"written to {output.relative_to(ROOT) if output.is_relative_to(ROOT) else output}")
+    if complete and output == RESULTS:
+        replace_summary(ROOT / "README.md", run)
+    if parsed.history or (complete and not parsed.no_history):
+        with HISTORY.open("a", encoding="utf-8") as history:
+            history.write(make_history_line(run) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; 0 when everything was measured, 1 when something failed, 2 for wrong usage."""
     parsed = parse(arguments)
@@ -180,16 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return check(run, pythons)
     for number in range(run.rounds):
         run_round(run, number, pythons)
-    report = make_report(run)
-    complete = not parsed.only and not parsed.work
-    output = parsed.output or (RESULTS if complete else CACHE / "results.md")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(report, "utf-8")
-    print(report)
-    say(f"written to {output.relative_to(ROOT) if output.is_relative_to(ROOT) else output}")
-    if not parsed.no_history and run.cells.get(("tercel", workloads[0].name)):
-        with HISTORY.open("a", encoding="utf-8") as history:
-            history.write(make_history_line(run) + "\n")
+    publish(run, parsed)
     return 1 if any(cell.fault for cell in run.cells.values()) else 0
 
 

@@ -23,6 +23,7 @@ __all__ = ["Server", "choose_cores", "pinned"]
 
 START_TIMEOUT_S: Final = 30.0  # importing a framework on a busy machine takes seconds
 STOP_TIMEOUT_S: Final = 5.0  # no request is under way when a server is told to stop
+END_TIMEOUT_S: Final = 1.0  # for a process whose connections have just been reset
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -100,6 +101,14 @@ class Server:
     def alive(self) -> bool:
         """Whether the process that was started still runs."""
         return self._process.poll() is None
+
+    def has_ended(self) -> bool:
+        """Whether it does not, after a moment: a connection is reset a little before its process is gone."""
+        try:
+            self._process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def last_words(self) -> str:
         """The end of what the server wrote, on one line."""

@@ -15,14 +15,18 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from bench.apps import limit_app
 from bench.contenders import BASELINE, CONTENDERS, Contender, choose_contenders
 from bench.environments import LOCKS, ROOT, Failure
+from bench.goals import GOALS, make_goal_table, replace_summary
 from bench.load import Sample, _make_lua, verify, verify_refusals
-from bench.report import Cell, Run, make_history_line, make_report
+from bench.picture import draw_all, draw_overview
+from bench.report import make_history_line, make_report
+from bench.results import Cell, Run
 from bench.run import run_round
 from bench.servers import choose_cores
 from bench.workloads import WORKLOADS, choose_workloads
@@ -201,3 +205,72 @@ def test_the_history_line_holds_the_commit_rates_and_ratios() -> None:
     assert values["commit"]
     assert values["rates_per_s"]["tercel"] == {"W1": 900.0}
     assert values["ratios"]["tercel"] == {"W1": 9.0}
+
+
+def make_complete_run() -> Run:
+    run = Run(list(CONTENDERS), list(WORKLOADS), 3, 1.0, "make bench ROUNDS=3 SECONDS=1", (0, 1))
+    for place, contender in enumerate(CONTENDERS):
+        for workload in WORKLOADS:
+            cell = run.cells[contender.name, workload.name] = Cell()
+            for number in range(3):
+                cell.samples[number] = Sample(1000.0 * (place + 1) * (1 + number / 10), 1.0, 2.0, 0.1, 1.0)
+    run.cells["sanic", "W7"].fault = "wrong answer: status 500"
+    return run
+
+
+def test_the_toughest_peer_is_a_framework_and_a_faulty_one_is_none() -> None:
+    run = make_complete_run()
+    run.cells["litestar", "W1"].fault = "the server ended"
+    toughest = run.toughest_peer("W1")
+    assert toughest is not None
+    assert toughest.name == "starlette"
+    run.cells["weft", "W2"].samples[0] = run.cells["weft", "W2"].samples[1] = Sample(9e9, 1.0, 2.0, 0.1, 1.0)
+    toughest = run.toughest_peer("W2")
+    assert toughest is not None
+    assert toughest.kind == "peer"
+
+
+def test_goals_say_what_is_reached_and_what_is_not() -> None:
+    run = make_complete_run()
+    table = make_goal_table(run)
+    assert set(GOALS) == {workload.name for workload in WORKLOADS}
+    assert (
+        table[2] == "| W1 | 2.0x | 10x | **no** | Litestar on uvicorn 18.0x | **no** (0.11) | 50% (**not** 80%) | 3.0x (reached) |"
+    )
+    for number in range(3):
+        run.cells["tercel", "W1"].samples[number] = Sample(50_000.0 * (1 + number / 10), 1.0, 2.0, 0.1, 1.0)
+    assert "| W1 | 50.0x | 10x | yes |" in "\n".join(make_goal_table(run))
+    assert "## Goals" in make_report(run)
+
+
+def test_pictures_are_well_formed_and_show_every_contender_and_what_failed() -> None:
+    run = make_complete_run()
+    every, overview = ElementTree.fromstring(draw_all(run)), ElementTree.fromstring(draw_overview(run))
+    space = "{http://www.w3.org/2000/svg}"
+    texts = [element.text or "" for element in every.iter(f"{space}text")]
+    bars = [element for element in every.iter(f"{space}rect") if element.get("class") != "paper"]
+    assert len(bars) == len(CONTENDERS) * len(WORKLOADS) - 1
+    assert texts.count("no valid result") == 1
+    assert texts.count("Sanic") == len(WORKLOADS)
+    widths = [float(bar.get("width", 0)) for bar in bars[: len(CONTENDERS)]]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] / widths[-1] == pytest.approx(len(CONTENDERS), rel=0.02)
+    assert [element.text for element in overview.iter(f"{space}text") if element.text in GOALS] == [
+        workload.name for workload in WORKLOADS
+    ]
+
+
+def test_the_readme_gets_three_numbers_between_its_markers_and_keeps_the_rest(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- BENCH: begin, by make bench -->\nold\n<!-- BENCH: end -->\nafter\n", "utf-8")
+    assert replace_summary(readme, make_complete_run())
+    text = readme.read_text("utf-8")
+    assert text.startswith("before\n<!-- BENCH: begin, by make bench -->\n![")
+    assert text.endswith("<!-- BENCH: end -->\nafter\n")
+    assert "old" not in text
+    assert text.count("- **2.0x** ") == 3
+    assert replace_summary(readme, make_complete_run())
+    assert readme.read_text("utf-8") == text
+    readme.write_text("no markers\n", "utf-8")
+    assert not replace_summary(readme, make_complete_run())
+    assert "<!-- BENCH: begin" in (ROOT / "README.md").read_text("utf-8")
