@@ -75,6 +75,8 @@ class Renderer:
         if self.is_json:
             self.head = Head(status, [JSON_TYPE])
         self.label = stream or self.response_class.__name__
+        # pydantic-core's methods for validating and dumping, where nothing but `by_alias` was declared.
+        self.usual: tuple[Callable[..., Any], Callable[..., bytes]] | None = None
         self.validate: Callable[[Any], Any] = _unchanged
         self.dump_bytes: Callable[[Any], bytes] = json_bytes
         if field is not None:
@@ -95,6 +97,8 @@ class Renderer:
         options = {
             key: value for key, value in self.dump.items() if value is not None and (key == "by_alias" or value is not False)
         }
+        if options == {"by_alias": True}:
+            self.usual = validate, to_json
         self.validate = lambda value: validate(value, from_attributes=True)
         self.dump_bytes = lambda value: to_json(value, **options)
 

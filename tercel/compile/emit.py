@@ -161,8 +161,8 @@ class _Emitter:
             self.early = True
             validate = self.unit.bind(step.early, "validate_body")
             self.unit.line(
-                f"{step.slot}, {self.early_name} = await {self.use(support.read_model)}"
-                f"(ex, {step.strict_content_type}, {validate}, {self.plan_name})",
+                f"{step.slot}, {self.early_name} = {self.use(support.model_at_once)}(ex, {step.strict_content_type}, {validate})"
+                f" or await {self.use(support.read_model)}(ex, {step.strict_content_type}, {validate}, {self.plan_name})",
                 step.origin,
             )
         else:
@@ -329,7 +329,9 @@ class _Emitter:
             unit.line(f"{self.data} = {dump}({step.value}, ex)")
         self.leave_function()
         if step.response is None and step.background is None and renderer.has_body:
-            unit.line(f"await ex.respond({unit.bind(renderer.head, 'HEAD')}, {self.data})")
+            answer = f"({unit.bind(renderer.head, 'HEAD')}, {self.data})"
+            unit.line(f"if not ex.respond_at_once{answer}:")
+            unit.line(f"    await ex.respond{answer}")
         else:
             name = unit.bind(renderer, "RENDERER")
             unit.line(f"await {self.use(support.send_json)}(ex, {name}, {self.data}, {injected}, {background})")

@@ -6,7 +6,7 @@ scope, for route classes that wrap their handler. `tercel.compile.emit` must do 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, assert_never
 
@@ -24,7 +24,7 @@ from tercel.plan import FAILED, Callee, Check, Inject, Invoke, Mark, Plan, ReadB
 
 __all__ = ["Handler", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
 
-Handler = Callable[[Any], Awaitable[None]]
+Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 class _Run:

@@ -443,6 +443,25 @@ class RouteTable:
         tree.add_shortcuts()
         return tree
 
+    def find_at_once(self, method: str, path: str) -> tuple[Any, dict[str, Any]] | None:
+        """Payload and path parameters of the full match that `match_http` returns, if no "scan" entry has to be probed for it;
+        otherwise None.
+
+        Raises:
+            Exception: as `match_http`.
+        """
+        tree = self._by_method.get(method, self._any_method)
+        hit = tree.static.get(path)
+        if hit is not None:
+            return hit.entry.payload, {}
+        found = tree.find(path)
+        if found is None:
+            return None
+        leaf, params = found
+        if self._scans.first < leaf.order and self._scans.candidates(path, leaf.order):
+            return None
+        return leaf.entry.payload, params
+
     def match_http(self, method: str, path: str, scope: Callable[[], Scope]) -> Hit | Partial | Miss:
         """What answers an HTTP request.
 

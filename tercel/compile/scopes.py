@@ -209,6 +209,20 @@ class RequestScope:
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
         if exc is None:
+            if self._late is None and self._tasks is None and not self._function:
+                # The usual end, written out: `_leave_all` and `step_out` without their coroutines.
+                stack = self._request
+                while stack and not callable(generator := stack[-1]):
+                    stack.pop()
+                    try:
+                        async for _ in generator:
+                            await generator.aclose()
+                            raise RuntimeError("generator didn't stop")
+                    except BaseException as new:
+                        if not await self._leave_all(stack, new):
+                            raise
+                if not stack:
+                    return False
             if self._function:  # those of a WebSocket, whose endpoint is not followed by anything else
                 try:
                     await self._leave_all(self._function, None)
@@ -262,7 +276,10 @@ class RequestScope:
         """Steps into an asynchronous generator and returns what it yields."""
         stack = self._function if until_function else self._request
         if self._native:
-            value = await step_into(generator)
+            try:  # as `step_into`
+                value = await anext(generator)
+            except StopAsyncIteration:
+                raise RuntimeError("generator didn't yield") from None
             if stack and type(stack[-1]) is SharedStack:
                 self._add(stack, lambda exc: step_out(generator, exc))
             else:

@@ -39,6 +39,7 @@ __all__ = [
     "injected_response",
     "last_values",
     "limited",
+    "model_at_once",
     "parse_cookies",
     "raw_headers",
     "read_form",
@@ -81,23 +82,25 @@ def last_values(query_string: bytes) -> dict[str, str]:
 
 
 class RawHeaders:
-    """Looks up single header fields without building a multi-dict of all."""
+    """Looks up single header fields without building a multi-dict of all.
 
-    __slots__ = ("_items",)
+    Args:
+        find: the first value of a field, given its name in lower case, or None.
+    """
 
-    def __init__(self, items: list[tuple[bytes, bytes]]) -> None:
-        self._items = items
+    __slots__ = ("_find",)
+
+    def __init__(self, find: Callable[[bytes], bytes | None]) -> None:
+        self._find = find
 
     def get(self, name: bytes) -> str | None:
         """The first value of a field; its name in lower case."""
-        for key, value in self._items:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        value = self._find(name)
+        return None if value is None else value.decode("latin-1")
 
 
 def raw_headers(ex: Any) -> RawHeaders:
-    return RawHeaders(ex.headers)
+    return RawHeaders(ex.header)
 
 
 def parse_cookies(ex: Any) -> dict[str, str]:
@@ -209,6 +212,18 @@ async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Pl
 _stock_body = Request.body
 
 
+def model_at_once(ex: Exchange, strict: bool, validate: Callable[[bytes], Any]) -> tuple[bytes, Any] | None:
+    """What `read_model` returns, where the body is here already and valid; otherwise None."""
+    if ex.view is None and Request.body is _stock_body:
+        raw = ex.body_at_once()
+        if raw and _is_json(ex, strict) and may_validate_bytes(raw):
+            try:
+                return raw, validate(raw)
+            except ValidationError:
+                pass
+    return None
+
+
 async def read_model(ex: Exchange, strict: bool, validate: Callable[[bytes], Any], plan: Plan) -> tuple[Any, Any]:
     """The body and, where it could be validated at once, its value; FAILED in place of the value otherwise.
 
@@ -316,22 +331,39 @@ def background_tasks() -> BackgroundTasks:
 
 def body_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any], bytes]:
     """A function that validates a result against the response model and dumps it, for JSON answers."""
-    validate = renderer.validate
-    dump = renderer.dump_bytes
+    validate, dump = renderer.validate, renderer.dump_bytes
 
-    def dump_result(value: Any, ex: Any) -> bytes:
-        try:
-            checked = validate(value)
-        except ValidationError:
-            pass
-        else:
-            return dump(checked)  # type: ignore[no-any-return]
+    def dump_again(value: Any, ex: Any) -> bytes:
         try:
             return dump(renderer.checked(value))  # type: ignore[no-any-return]
         except ResponseValidationError as error:
             raise with_context(error, plan, ex) from None
 
-    return dump_result
+    if renderer.usual is None:
+
+        def dump_result(value: Any, ex: Any) -> bytes:
+            try:
+                checked = validate(value)
+            except ValidationError:
+                pass
+            else:
+                return dump(checked)  # type: ignore[no-any-return]
+            return dump_again(value, ex)
+
+        return dump_result
+
+    validate_python, to_json = renderer.usual
+
+    def dump_usual(value: Any, ex: Any) -> bytes:
+        try:
+            checked = validate_python(value, from_attributes=True)
+        except ValidationError:
+            pass
+        else:
+            return to_json(checked, by_alias=True)  # type: ignore[no-any-return]
+        return dump_again(value, ex)
+
+    return dump_usual
 
 
 def response_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any, Any, Any], Response]:

@@ -138,6 +138,8 @@ class WebSocketExchange:
         self.path_params: dict[str, Any] = scope.get("path_params") or {}
         self.entry: Any = None
 
+    header = Exchange.header
+
     async def afterwards(self, task: Callable[[], Awaitable[None]], always: bool = False) -> None:
         """As of an `Exchange`: nothing has to wait, so it runs at once."""
         await task()

@@ -56,7 +56,8 @@ def parse_json(raw: bytes) -> Any:
 def may_validate_bytes(raw: bytes) -> bool:
     """Whether a validator of JSON bytes may see the document in place of `parse_json`, which also looks at what is overwritten by a
     later key of the same name."""
-    return json.loads is _stock_loads and b"NaN" not in raw and b"Infinity" not in raw
+    # `find`, since `in` takes bytes for a number first, and catches the exception.
+    return json.loads is _stock_loads and raw.find(b"NaN") < 0 and raw.find(b"Infinity") < 0
 
 
 # -- numbers that become infinite ----------------------------------------------------------------------------------------------

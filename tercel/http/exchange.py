@@ -8,7 +8,7 @@ application; compiled handlers read from it and answer through it. This module m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -64,15 +64,19 @@ class Exchange(ABC):
         started: True once the head of a response has been handed over; from then on no other response is possible.
         entry: what the router matched; set by dispatch, for views that are built later.
         view: the `Request` that user code was given, once one was; set by dispatch to None before the handler runs.
+        rescue: answers what the handler raised, or None where that was seen to; set by dispatch where `rescued` is true.
     """
 
-    __slots__ = ("entry", "headers", "method", "path", "path_params", "query_string", "root_path", "started", "view")
+    __slots__ = ("entry", "headers", "method", "path", "path_params", "query_string", "rescue", "root_path", "started", "view")
 
     native: ClassVar[bool] = False
     """True on Tercel's own server: no anyio task group or cancel scope surrounds the handler, and writes are not ASGI messages."""
 
     interruptible: ClassVar[bool] = False
     """On a native exchange: somebody may cancel the handler through an anyio scope all the same, as middleware functions can."""
+
+    rescued: ClassVar[bool] = False
+    """Who runs the handler calls `rescue` with what it raised, in the same context, so that nothing has to surround the handler."""
 
     method: str
     path: str
@@ -83,6 +87,7 @@ class Exchange(ABC):
     started: bool
     entry: Any
     view: Any
+    rescue: Callable[[Exchange, Exception], Coroutine[Any, Any, None]] | None
 
     # -- the request -------------------------------------------------------------------------------------------------------
 
@@ -115,6 +120,10 @@ class Exchange(ABC):
             starlette.requests.ClientDisconnect: the client went away before its end.
         """
 
+    def body_at_once(self) -> bytes | None:
+        """What `body` would return, if it need not wait for it; otherwise None."""
+        return None
+
     @abstractmethod
     def chunks(self) -> AsyncIterator[bytes]:
         """The request body as it arrives, never an empty chunk; raises like `body`."""
@@ -145,6 +154,10 @@ class Exchange(ABC):
         Adds Content-Length unless the status forbids a body (RFC 9110 §8.6) or the head carries it already. Returns when the bytes
         are handed to the transport; waits first while the client reads too slowly.
         """
+
+    def respond_at_once(self, head: Head, body: bytes) -> bool:
+        """Does what `respond` does, if it need not wait for the client. False: nothing was done, `respond` must be awaited."""
+        return False
 
     @abstractmethod
     async def start(self, head: Head) -> None:

@@ -5,7 +5,7 @@ Runs at freeze. Which handler a route gets: its compiled one when nothing about 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,7 +85,7 @@ async def _unserved(ex: Exchange) -> None:
     raise AssertionError("replaced before the entry is used")
 
 
-def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Awaitable[None]]:
+def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
     """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks
     for."""
     overrides = getattr(operation.route.dependency_overrides_provider, "dependency_overrides", None)
@@ -103,7 +103,7 @@ def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Awai
     return each
 
 
-def _through_asgi(served: Served, app: ASGIApp) -> Callable[[Exchange], Awaitable[None]]:
+def _through_asgi(served: Served, app: ASGIApp) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
     """A handler that speaks ASGI to a route, with the match described in the scope."""
 
     async def handle(ex: Exchange) -> None:
@@ -144,7 +144,7 @@ def _other_entry(
     return _probed(route if effective is None else effective, effective, said, limits, limit)
 
 
-def _to_socket(app: ASGIApp) -> Callable[[Any], Awaitable[None]]:
+def _to_socket(app: ASGIApp) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """A handler of `(scope, receive, send)`: WebSocket connections are ASGI on every server."""
 
     async def handle(connection: tuple[Any, Any, Any]) -> None:
@@ -186,7 +186,7 @@ def _probed(
     return Entry(str(getattr(route, "path", "")), None, {}, None, kind, served, _literal_prefix(route), probe)  # type: ignore[arg-type]
 
 
-def _probed_handler(served: Served, app: ASGIApp) -> Callable[[Exchange], Awaitable[None]]:
+def _probed_handler(served: Served, app: ASGIApp) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
     """Like `_through_asgi`; the path parameters are in what the probe returned."""
 
     async def handle(ex: Exchange) -> None:

@@ -7,7 +7,8 @@ spends its one framework frame between the server and the handler. Read `tercel.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from starlette._utils import get_route_path
@@ -61,7 +62,7 @@ class Served:
 
     def __init__(
         self,
-        handler: Callable[[Any], Awaitable[None]],
+        handler: Callable[[Any], Coroutine[Any, Any, None]],
         methods: Any = None,
         said: Mapping[str, Any] | None = None,
         framework: Mapping[str, Any] | None = None,
@@ -97,22 +98,45 @@ class Assembly:
         said: entries of every scope: application, router, exception handlers.
     """
 
-    __slots__ = ("handlers", "missed", "nowhere", "table")
+    __slots__ = ("handlers", "missed", "nowhere", "rescue", "table")
 
     def __init__(
-        self, table: RouteTable, missed: Callable[[Exchange], Awaitable[None]], handlers: Handlers, said: Mapping[str, Any]
+        self,
+        table: RouteTable,
+        missed: Callable[[Exchange], Coroutine[Any, Any, None]],
+        handlers: Handlers,
+        said: Mapping[str, Any],
     ) -> None:
         self.table = table
         self.missed = missed
         self.handlers = handlers
         self.nowhere = Served(missed, said=said)
+        self.rescue = partial(answer_exception, handlers)
 
-    async def answer(self, ex: Exchange) -> None:
-        """Answers an exchange whole, including what its handler raises."""
+    def answer(self, ex: Exchange) -> Coroutine[Any, Any, None]:
+        """Answers an exchange whole, including what its handler raises.
+
+        Not a coroutine function itself: where nothing but a handler is needed, its coroutine is returned, and the server passes on
+        what it raises.
+        """
         ex.view = None
-        path = ex.path if not ex.root_path else get_route_path({"path": ex.path, "root_path": ex.root_path})
+        if ex.rescued and not ex.root_path:
+            try:
+                found = self.table.find_at_once(ex.method, ex.path)
+            except Exception:
+                found = None  # raised again where it is answered
+            if found is not None:
+                served: Served
+                served, ex.path_params = found
+                ex.entry = served
+                ex.rescue = self.rescue
+                return served.handler(ex)
+        ex.rescue = None
+        return self.answer_watched(ex)
+
+    async def answer_watched(self, ex: Exchange) -> None:
         try:
-            found = self.table.match_http(ex.method, path, lambda: self.scope_of(ex))
+            found = self.find(ex)
             if type(found) is Hit and found.child_scope is None:
                 served: Served = found.entry.payload
                 ex.entry = served

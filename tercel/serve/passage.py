@@ -159,6 +159,7 @@ class Passage(Exchange):
         self.started = False
         self.entry = None
         self.view = None
+        self.rescue = None
         self.response: NextResponse | None = None
         self.info: Any = None
         self._held: Head | None = None

@@ -83,6 +83,7 @@ class HttpExchange(Exchange):
     )
 
     native = True
+    rescued = EAGER  # before 3.12 the context of a task cannot be asked for
 
     client: tuple[str, int | None] | None
     scheme: str
@@ -115,6 +116,7 @@ class HttpExchange(Exchange):
         self.client = connection.client
         self.scheme = connection.scheme
         self.path_params: dict[str, Any] = {}
+        self.rescue = None
         self.started = False
         self.finished = False
         self.given_up = False
@@ -191,6 +193,10 @@ class HttpExchange(Exchange):
         whole = body.take_whole()
         return whole if whole is not None else await body.read_all()
 
+    def body_at_once(self) -> bytes | None:
+        body = self.request_body
+        return b"" if body is None else body.take_whole()
+
     async def chunks(self) -> AsyncIterator[bytes]:
         if self.request_body is not None:
             async for chunk in self.request_body.chunks():
@@ -213,6 +219,12 @@ class HttpExchange(Exchange):
         if self._connection.write_paused:
             await self._connection.drained()
         self.respond_now(head, body)
+
+    def respond_at_once(self, head: Head, body: bytes) -> bool:
+        if self._connection.write_paused:
+            return False
+        self.respond_now(head, body)
+        return True
 
     def respond_now(self, head: Head, body: bytes) -> None:
         """As `respond`, without waiting for a slow client.

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
@@ -36,11 +37,21 @@ if sys.version_info >= (3, 12):
         """Start a task that runs at once, in place, until it first suspends; done already when it never does."""
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
 
+    def _start_in_context_of(
+        other: asyncio.Task[Any], coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop, context=other.get_context(), eager_start=True)
+
 else:
 
     def start_task(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         """Start a task in the next iteration of the loop: before 3.12 there are no eager ones."""
         return loop.create_task(coroutine)
+
+    def _start_in_context_of(
+        other: asyncio.Task[Any], coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[None]:
+        raise AssertionError("exchanges are rescued only where tasks have a context that can be asked for")
 
 
 def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Task[None]) -> None:
@@ -57,10 +68,25 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
     if error is None:
         if not exchange.finished:
             _handler_left(exchange, connection)
-    elif isinstance(error, Exception):
+    elif not isinstance(error, Exception):
+        connection.break_off(exchange)
+    elif exchange.rescue is None:
         _handler_failed(exchange, connection, error)
     else:
-        connection.break_off(exchange)
+        _rescue(exchange, connection, task, error)
+
+
+def _rescue(exchange: HttpExchange, connection: HttpConnection, failed: asyncio.Task[None], error: Exception) -> None:
+    """Let the application answer what its handler raised, where the handler ran: with the context variables it set."""
+    rescue = exchange.rescue
+    assert rescue is not None
+    exchange.rescue = None
+    task = _start_in_context_of(failed, rescue(exchange, error), connection.loop)
+    if task.done():
+        settle(exchange, connection, task)
+    else:
+        task.add_done_callback(partial(settle, exchange, connection))
+        connection.server.keep_task(task)
 
 
 def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: Exception) -> None:

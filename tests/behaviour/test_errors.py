@@ -1,6 +1,8 @@
 """Errors: HTTPException, validation errors, handlers by status, class and ancestry, and what reaches the server."""
 
 import inspect
+from asyncio import sleep
+from contextvars import ContextVar
 
 import pytest
 from pydantic import BaseModel
@@ -140,6 +142,31 @@ def test_a_handler_may_be_a_plain_function(make_app, client):
         raise Base
 
     assert client(app).get("/here").json() == {"path": "/here"}
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "after waiting"])
+def test_a_handler_sees_the_context_variables_that_were_set_on_the_way_to_the_error(make_app, client, waits):
+    variable = ContextVar("variable", default="nothing")
+    app = make_app()
+
+    async def dependency():
+        variable.set("set by a dependency")
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    async def endpoint():
+        if waits:
+            await sleep(0)
+        variable.set(variable.get() + ", then by the endpoint")
+        raise Derived
+
+    @app.exception_handler(Base)
+    async def handle(request, error):
+        if waits:
+            await sleep(0)
+        return PlainTextResponse(variable.get(), 418)
+
+    answer = client(app).get("/")
+    assert (answer.status_code, answer.text) == (418, "set by a dependency, then by the endpoint")
 
 
 def test_a_handler_for_a_status_answers_every_http_exception_with_it(make_app, client):

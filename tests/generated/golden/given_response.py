@@ -5,4 +5,5 @@ async def handle_get_response(ex):
         await respond_with(ex, result)
     else:
         data = json_bytes(result)
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

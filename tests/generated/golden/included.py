@@ -14,4 +14,5 @@ async def handle_get_v_version_items_item_id(ex):
         await respond_with(ex, result)
     else:
         data = dump_result(result, ex)
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

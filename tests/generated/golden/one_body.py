@@ -1,7 +1,7 @@
 async def handle_post_orders(ex):
     # POST /orders                                                                                # POST /orders (routes.py:82)
     errors = []
-    body, early = await read_model(ex, True, validate_body, PLAN)                                 # POST /orders (routes.py:82)
+    body, early = model_at_once(ex, True, validate_body) or await read_model(ex, True, validate_body, PLAN)  # POST /orders (routes.py:82)
     order = early if early is not FAILED else await take_read(take_order, body, 'order', errors)  # order (routes.py:82)
     if errors:
         raise check(errors, body, early, PLAN, ex)
@@ -10,4 +10,5 @@ async def handle_post_orders(ex):
         await respond_with(ex, result)
     else:
         data = dump_result(result, ex)
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

@@ -17,4 +17,5 @@ async def handle_get_shared(ex):
         await respond_with(ex, result)
     else:
         data = dump_result(result, ex)
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

@@ -15,4 +15,5 @@ async def handle_get_sync(ex):
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

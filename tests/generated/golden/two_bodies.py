@@ -12,4 +12,5 @@ async def handle_put_orders_order_id(ex):
         await respond_with(ex, result)
     else:
         data = json_bytes(result)
-        await ex.respond(HEAD, data)
+        if not ex.respond_at_once(HEAD, data):
+            await ex.respond(HEAD, data)

@@ -3,7 +3,6 @@
 import io
 from datetime import date
 from enum import Enum
-from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -17,7 +16,7 @@ from tercel import Body, Cookie, File, Form, Header, Path, Query, UploadFile
 from tercel.analyse.fields import ModelField, Undefined
 from tercel.analyse.signature import analyze_param
 from tercel.analyse.take import BodyTaker, ParamTaker, form_items, take_params
-from tercel.compile.support import last_values, raw_headers
+from tercel.compile.support import RawHeaders, last_values
 from tercel.plan import FAILED
 
 pytestmark = pytest.mark.anyio
@@ -161,7 +160,7 @@ def test_the_quick_way_agrees_for_headers_and_cookies(kind: Any, default: Any, t
     made = field(Annotated[kind, Header()], default, name="x_value")
     raw = [] if text is None else [(b"x-value", text.encode("latin-1")), (b"x-value", b"other")]
     assert ParamTaker(made).key == b"x-value"
-    assert quickly(made, raw_headers(SimpleNamespace(headers=raw))) == taken(made, Headers(raw=raw))
+    assert quickly(made, RawHeaders(dict(reversed(raw)).get)) == taken(made, Headers(raw=raw))
     cookie = field(Annotated[kind, Cookie()], default)
     cookies = {} if text is None else {"value": text}
     assert quickly(cookie, cookies) == taken(cookie, cookies)

@@ -60,7 +60,9 @@ def test_last_values_of_an_ordinary_query() -> None:
 
 
 def test_raw_headers_give_the_first_value_by_lower_case_name() -> None:
-    headers = support.raw_headers(SimpleNamespace(headers=[(b"x-a", b"1"), (b"x-b", b"\xe9"), (b"x-a", b"2")]))
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"x-a", b"1"), (b"x-b", b"\xe9"), (b"x-a", b"2")]}
+    nobody: Any = None
+    headers = support.raw_headers(ASGIExchange(scope, nobody, nobody))
     assert (headers.get(b"x-a"), headers.get(b"x-b"), headers.get(b"x-c")) == ("1", "é", None)
 
 
