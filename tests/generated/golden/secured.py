@@ -12,4 +12,5 @@ async def handle_get_secured(ex):
         else:
             data = dump_result(result, ex)
             await scope.leave_function()
-            await ex.respond(HEAD, data)
+            if not ex.respond_at_once(HEAD, data):
+                await ex.respond(HEAD, data)
