@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-__all__ = ["Acceptor"]
+__all__ = ["Acceptor", "Guests"]
 
 _log: Final = logging.getLogger("tercel.error")
 
@@ -24,6 +25,48 @@ _RETRY_S: Final = 0.25
 _LOG_INTERVAL_S: Final = 60.0
 # So many accepts in a row before others have their turn.
 _BURST: Final = 64
+
+
+class Guests:
+    """Counts connections by where they come from.
+
+    Args:
+        limit: of connections from one address at the same time. A network of IPv6 with 64 bits counts as one: whoever has one
+            address of it has them all.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._counts: dict[object, int] = {}
+
+    def arrive(self, host: str) -> bool:
+        """Count one in, unless there are too many."""
+        key = _home(host)
+        count = self._counts.get(key, 0)
+        if count >= self._limit:
+            return False
+        self._counts[key] = count + 1
+        return True
+
+    def leave(self, host: str) -> None:
+        """Count one out that was counted in."""
+        key = _home(host)
+        count = self._counts.get(key, 0)
+        if count > 1:
+            self._counts[key] = count - 1
+        else:
+            self._counts.pop(key, None)
+
+
+def _home(host: str) -> object:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    # An IPv4 client on a dual-stack socket appears as ::ffff:a.b.c.d.
+    return str(address.ipv4_mapped) if address.ipv4_mapped is not None else int(address) >> 64
 
 
 class Acceptor:

@@ -117,6 +117,9 @@ class ServerConfig:
     max_connections: int | None = None
     """Open connections in one process; at the limit accepting pauses and clients wait in the backlog. None: as many as the
     process may have file descriptors."""
+    max_connections_per_address: int | None = None
+    """Open connections from one address in one process (for IPv6 from one /64); one more is closed at once. Trusted proxies are not
+    counted, since many clients come through them. None: no limit, as many people may share an address."""
     look_ahead_bytes: int = 65_536
     """Bytes kept of pipelined requests behind the one being answered; then reading pauses."""
     body_buffer_bytes: int = 65_536
@@ -135,10 +138,20 @@ class ServerConfig:
 
     ws_max_message_bytes: int = 16_777_216
     """One message, all fragments together; the connection is closed with 1009 above. As uvicorn's default."""
+    ws_max_fragments: int = 131_072
+    """Frames of one message; the connection is closed with 1008 above. Nobody needs more than a few, but tests of the protocol send
+    65,536; empty ones without end would cost time and no bytes that another limit counts."""
+    ws_compression: bool = False
+    """Take offers of permessage-deflate (RFC 7692), without context takeover; messages are counted inflated. Off, since it costs
+    time in the event loop for each message and gains little on short ones."""
     ws_queue_bytes: int = 262_144
-    """Received message bytes that wait for the application; then reading pauses, which the client feels as back-pressure."""
+    """Received message bytes that wait for the application; above, `ws_queue_policy` says what happens."""
     ws_queue_messages: int = 256
     """The same for their number, since a hundred thousand empty messages are not free either."""
+    ws_queue_policy: Literal["wait", "close"] = "wait"
+    """What happens when a queue of a WebSocket is full. `wait`: reading pauses, which the client feels as back-pressure, or the
+    sending coroutine waits (at `write_high_water_bytes`) until the client reads or `write_timeout_s` is over. `close`: who sends
+    too much is closed with 1008, and who does not read is dropped with the next message, so that no broadcast waits for it."""
     ws_ping_interval_s: float | None = 20.0
     """Time between pings; shorter than the idle timeout of common proxies (60 s). None: no pings."""
     ws_pong_timeout_s: float = 20.0
@@ -185,6 +198,7 @@ class ServerConfig:
             "write_high_water_bytes",
             "gather_bytes",
             "ws_max_message_bytes",
+            "ws_max_fragments",
             "ws_queue_bytes",
             "ws_queue_messages",
             "backlog",
@@ -192,7 +206,7 @@ class ServerConfig:
         ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be greater than 0")
-        for name in ("max_connections", "max_requests", "ws_ping_interval_s"):
+        for name in ("max_connections", "max_connections_per_address", "max_requests", "ws_ping_interval_s"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be greater than 0, or None for no limit")

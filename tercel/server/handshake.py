@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from tercel.http.exchange import Head
+from tercel.server.deflate import Deflate, choose_offer
 from tercel.server.request_head import Rejected
 from tercel.server.wire import render
 
@@ -28,10 +29,12 @@ class Opening(NamedTuple):
     Args:
         key: the client's nonce.
         subprotocols: what the client offers, in its order of preference.
+        deflate: the compression to use, or None.
     """
 
     key: bytes
     subprotocols: list[str]
+    deflate: Deflate | None = None
 
 
 def wants_websocket(upgrade: bytes) -> bool:
@@ -39,8 +42,15 @@ def wants_websocket(upgrade: bytes) -> bool:
     return any(token.strip().lower() == b"websocket" for token in upgrade.split(b","))
 
 
-def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Iterable[str] | None) -> Opening:
+def check_opening(
+    headers: Sequence[tuple[bytes, bytes]], allowed_origins: Iterable[str] | None, *, compression: bool = False
+) -> Opening:
     """Check what RFC 6455 §4.2.1 asks of the fields of a GET that wants WebSocket.
+
+    Args:
+        headers: the fields.
+        allowed_origins: see `ServerConfig.ws_allowed_origins`.
+        compression: take an offer of permessage-deflate.
 
     Raises:
         Rejected: 400, 403 for an origin that is not allowed, or 426 for a version other than 13.
@@ -49,6 +59,7 @@ def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Itera
     versions: list[bytes] = []
     origins: list[bytes] = []
     offered: list[str] = []
+    extensions: list[str] = []
     for name, value in headers:
         if name == b"sec-websocket-key":
             keys.append(value)
@@ -58,6 +69,8 @@ def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Itera
             origins.append(value)
         elif name == b"sec-websocket-protocol":
             offered += [token.strip() for token in value.decode("latin-1").split(",") if token.strip()]
+        elif name == b"sec-websocket-extensions":
+            extensions.append(value.decode("latin-1"))
         elif (name == b"content-length" and value.strip(b"0")) or name == b"transfer-encoding":
             raise Rejected(400, "a WebSocket request has no body")
     if versions != [b"13"]:
@@ -69,7 +82,7 @@ def check_opening(headers: Sequence[tuple[bytes, bytes]], allowed_origins: Itera
         origin = origins[0].decode("latin-1").lower()
         if len(origins) > 1 or origin not in (allowed.lower() for allowed in allowed_origins):
             raise Rejected(403, "the origin is not allowed")
-    return Opening(keys[0], offered)
+    return Opening(keys[0], offered, choose_offer(",".join(extensions)) if compression else None)
 
 
 def _is_nonce(key: bytes) -> bool:
@@ -79,7 +92,9 @@ def _is_nonce(key: bytes) -> bool:
         return False
 
 
-def switching_protocols(key: bytes, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]], tail: bytes) -> bytes:
+def switching_protocols(
+    key: bytes, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]], tail: bytes, deflate: Deflate | None = None
+) -> bytes:
     """The bytes of the 101.
 
     Args:
@@ -87,6 +102,7 @@ def switching_protocols(key: bytes, subprotocol: str | None, headers: Iterable[t
         subprotocol: the one chosen, or None.
         headers: further fields of the application.
         tail: the server's own fields, each ended by CRLF.
+        deflate: the compression to use, or None.
 
     Raises:
         ValueError: a field that would split the response.
@@ -95,6 +111,8 @@ def switching_protocols(key: bytes, subprotocol: str | None, headers: Iterable[t
     fields = [(name, value) for name, value in headers if bytes(name).lower() not in own]
     if subprotocol is not None:
         fields.append((b"sec-websocket-protocol", subprotocol.encode("latin-1")))
+    if deflate is not None:
+        fields.append((b"sec-websocket-extensions", deflate.response))
     lines = render(Head(200, fields))[0].partition(b"\r\n")[2]
     accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
     return (

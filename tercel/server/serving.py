@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
-from tercel.server.acceptor import Acceptor
+from tercel.server.acceptor import Acceptor, Guests
 from tercel.server.asgi import AsgiApp, handler_for
 from tercel.server.config import ServerConfig
 from tercel.server.exchange import HttpExchange
@@ -86,6 +86,9 @@ class Server:
         self._listeners: list[socket.socket] = []
         self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        limit = self.config.max_connections_per_address
+        self._guests = None if limit is None else Guests(limit)
+        self._hosts: dict[_Ticking, str] = {}
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         self._date_timer: asyncio.TimerHandle | None = None
@@ -209,19 +212,27 @@ class Server:
             self.keep_task(task)
 
     async def _adopt(self, client: socket.socket) -> None:
+        connection = HttpConnection(self)
         try:
             if client.family != getattr(socket, "AF_UNIX", None):
                 # RFC 896's delay helps nobody who writes whole responses.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._guests is not None:
+                    self._welcome(connection, client.getpeername()[0], self._guests)
             timeout_s = None if self._tls is None else self.config.tls_handshake_timeout_s
-            await self.loop.connect_accepted_socket(
-                lambda: HttpConnection(self), client, ssl=self._tls, ssl_handshake_timeout=timeout_s
-            )
+            await self.loop.connect_accepted_socket(lambda: connection, client, ssl=self._tls, ssl_handshake_timeout=timeout_s)
         except (TimeoutError, OSError, asyncio.CancelledError) as error:
             # A failed TLS handshake, or a client that left in between: the client's affair.
             _log.debug("A connection could not be set up: %s", error)
             client.close()
-            self._left()
+            self._left(connection)
+
+    def _welcome(self, connection: HttpConnection, host: str, guests: Guests) -> None:
+        if self.forwarded.trusts((host, 0)):
+            return
+        if not guests.arrive(host):
+            raise ConnectionRefusedError(f"too many connections from {host}")
+        self._hosts[connection] = host
 
     # -- what connections report -------------------------------------------------------------------------------------------
 
@@ -234,9 +245,11 @@ class Server:
     def closed(self, connection: _Ticking) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
-        self._left()
+        self._left(connection)
 
-    def _left(self) -> None:
+    def _left(self, connection: _Ticking) -> None:
+        if self._guests is not None and connection in self._hosts:
+            self._guests.leave(self._hosts.pop(connection))
         if self._acceptor is not None:
             self._acceptor.left()
         self._changed.set()
@@ -245,6 +258,8 @@ class Server:
         """A connection has become a WebSocket."""
         self.connections.discard(connection)
         self.connections.add(session)
+        if connection in self._hosts:
+            self._hosts[session] = self._hosts.pop(connection)
         if self.access_log is not None:
             log_response(self.access_log, exchange, self.loop.time())
         if self.draining.begun:
@@ -256,7 +271,8 @@ class Server:
         Raises:
             Rejected: its handshake is invalid.
         """
-        opening = check_opening(exchange.headers, self.config.ws_allowed_origins)
+        config = self.config
+        opening = check_opening(exchange.headers, config.ws_allowed_origins, compression=config.ws_compression)
         session = WebSocketSession(connection, exchange, opening)
         # Not in place: the application may accept at once, and the connection is in the middle of reading.
         self.keep_task(self.loop.create_task(run_websocket(self.app, session)))

@@ -7,7 +7,6 @@ picows reads and writes the frames; what RFC 6455 says about messages, closing, 
 from __future__ import annotations
 
 import asyncio
-import codecs
 import contextlib
 import logging
 import math
@@ -19,9 +18,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from tercel.http.exchange import Message, Scope
 from tercel.server.asgi import AsgiApp
+from tercel.server.deflate import Deflate, deflate
 from tercel.server.flow import FlowControl
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
+from tercel.server.messages import MessageReader, Violation
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
 from tercel.server.waiting import Waiters
@@ -44,10 +45,10 @@ _CLOSED: Final = 4
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
-_CONTINUATION: Final = WSMsgType.CONTINUATION
 _CLOSE: Final = WSMsgType.CLOSE
 _PING: Final = WSMsgType.PING
 _PONG: Final = WSMsgType.PONG
+_DATA: Final = (_TEXT, _BINARY, WSMsgType.CONTINUATION)
 
 # RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them are the code.
 _REASON_MAX_BYTES: Final = 123
@@ -79,9 +80,10 @@ class WebSocketSession(FlowControl, WSListener):
         self._receivers = Waiters()
         self._disconnect: Message | None = None
         self._closed_by_app = False
-        self._fragments: list[str] | bytearray | None = None
-        self._fragments_bytes = 0
-        self._decoder: codecs.IncrementalDecoder | None = None
+        self._deflate: Deflate | None = opening.deflate
+        self._reader = MessageReader(
+            self._config.ws_max_message_bytes, self._config.ws_max_fragments, compression=opening.deflate is not None
+        )
         self._drain_subscribed = False
         self._awaits_pong = False
         self._next_ping_s = math.inf
@@ -138,7 +140,10 @@ class WebSocketSession(FlowControl, WSListener):
             self._queue_bytes += size_bytes
             config = self._config
             if self._queue_bytes > config.ws_queue_bytes or len(queue) > config.ws_queue_messages:
-                self.hold_reading()
+                if config.ws_queue_policy == "close":
+                    self._fail(1008, "too much waits to be read")
+                else:
+                    self.hold_reading()
         self._receivers.wake()
 
     # -- ASGI: send --------------------------------------------------------------------------------------------------------
@@ -155,9 +160,7 @@ class WebSocketSession(FlowControl, WSListener):
         if state == _OPEN:
             if kind == "websocket.send":
                 if self.write_paused:
-                    await self.drained()
-                    if self._state != _OPEN:
-                        raise client_gone()
+                    await self._room_to_write()
                 self._send_data(message)
                 return
             if kind == "websocket.close":
@@ -183,6 +186,16 @@ class WebSocketSession(FlowControl, WSListener):
         elif self._server_closed(kind):
             return
         raise RuntimeError(f"ASGI message {kind!r} does not fit a WebSocket that is {self._state_name()}")
+
+    async def _room_to_write(self) -> None:
+        if self._config.ws_queue_policy == "close":
+            # No CLOSE: it would wait behind what the peer does not read.
+            self._disconnected(1006, "")
+            self.abort()
+            raise client_gone()
+        await self.drained()
+        if self._state != _OPEN:
+            raise client_gone()
 
     def _server_closed(self, kind: str) -> bool:
         """The server has begun to close on its own, which the application can not know yet."""
@@ -214,7 +227,7 @@ class WebSocketSession(FlowControl, WSListener):
         connection = self._connection
         if connection.lost or connection.gone:
             raise client_gone()
-        response = switching_protocols(self._key, subprotocol, headers, self._server.tail)
+        response = switching_protocols(self._key, subprotocol, headers, self._server.tail, self._deflate)
         connection.write(response)
         self._exchange.switched_protocols()
         self._server.upgraded(connection, self, self._exchange)
@@ -231,13 +244,17 @@ class WebSocketSession(FlowControl, WSListener):
         ws = self._ws
         assert ws is not None
         text = message.get("text")
-        if text is not None:
-            ws.send(_TEXT, text)
-            return
-        data = message.get("bytes")
+        kind = _BINARY if text is None else _TEXT
+        data = message.get("bytes") if text is None else text
         if data is None:
             raise RuntimeError("'websocket.send' needs 'text' or 'bytes'")
-        ws.send(_BINARY, data)
+        if self._deflate is not None:
+            plain = data.encode() if isinstance(data, str) else bytes(data)
+            compressed = deflate(plain, self._deflate.window_bits)
+            if compressed is not None:
+                ws.send(kind, compressed, True, True)
+                return
+        ws.send(kind, data)
 
     # -- closing -----------------------------------------------------------------------------------------------------------
 
@@ -333,17 +350,19 @@ class WebSocketSession(FlowControl, WSListener):
         kind = frame.msg_type
         if self._state == _OPEN:
             self._awaits_pong = False
-            # RFC 6455 §5.2: reserved bits belong to extensions, and none was negotiated.
-            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            # RFC 6455 §5.2: reserved bits belong to extensions; RSV1 says that a message is compressed (RFC 7692 §6).
+            if frame.rsv2 or frame.rsv3 or (frame.rsv1 and kind not in _DATA):
                 self._fail(1002, "reserved bits are set")
-            elif kind is _TEXT and frame.fin and self._fragments is None:
+            elif frame.rsv1:
+                self._on_part(frame)
+            elif kind is _TEXT and frame.fin and not self._reader.begun:
                 try:
                     text = frame.get_payload_as_utf8_text()
                 except UnicodeDecodeError:
                     self._fail(1007, "text is not UTF-8")
                 else:
                     self._deliver({"type": "websocket.receive", "text": text}, frame.payload_size)
-            elif kind is _BINARY and frame.fin and self._fragments is None:
+            elif kind is _BINARY and frame.fin and not self._reader.begun:
                 self._deliver({"type": "websocket.receive", "bytes": frame.get_payload_as_bytes()}, frame.payload_size)
             elif kind is _PING:
                 # RFC 6455 §5.5.3: only the latest ping needs an answer; a peer that does not read gets none.
@@ -352,46 +371,19 @@ class WebSocketSession(FlowControl, WSListener):
             elif kind is _CLOSE:
                 self._peer_closes(frame.get_payload_as_bytes())
             elif kind is not _PONG:
-                self._on_fragment(kind, frame)
+                self._on_part(frame)
         elif self._state == _CLOSING and kind is _CLOSE:
             self._close_transport()
 
-    def _on_fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
-        data = frame.get_payload_as_bytes()
-        if kind is _CONTINUATION:
-            if self._fragments is None:
-                self._fail(1002, "a continuation without a message")
-                return
-        elif self._fragments is not None:
-            self._fail(1002, "a new message inside a fragmented one")
+    def _on_part(self, frame: WSFrame) -> None:
+        """A frame that is not a whole plain message."""
+        try:
+            message = self._reader.take(frame)
+        except Violation as violation:
+            self._fail(violation.code, violation.reason)
             return
-        else:
-            self._fragments_bytes = 0
-            self._fragments = [] if kind is _TEXT else bytearray()
-            self._decoder = codecs.getincrementaldecoder("utf-8")() if kind is _TEXT else None
-        self._fragments_bytes += len(data)
-        if self._fragments_bytes > self._config.ws_max_message_bytes:
-            self._fail(1009, "the message is too big")
-            return
-        fragments = self._fragments
-        if isinstance(fragments, bytearray):
-            fragments += data
-        else:
-            assert self._decoder is not None
-            try:
-                text = self._decoder.decode(data, final=bool(frame.fin))
-            except UnicodeDecodeError:
-                self._fail(1007, "text is not UTF-8")
-                return
-            if text:
-                fragments.append(text)
-        if frame.fin:
-            self._fragments = None
-            self._decoder = None
-            if isinstance(fragments, bytearray):
-                self._deliver({"type": "websocket.receive", "bytes": bytes(fragments)}, self._fragments_bytes)
-            else:
-                self._deliver({"type": "websocket.receive", "text": "".join(fragments)}, self._fragments_bytes)
+        if message is not None:
+            self._deliver(message, self._reader.size_bytes)
 
     def _peer_closes(self, payload: bytes) -> None:
         code = 1005
@@ -447,9 +439,12 @@ class WebSocketSession(FlowControl, WSListener):
         assert interval_s is not None
         assert self._ws is not None
         self.deadline = self._next_ping_s = now_s + interval_s
-        # A peer that is held back, or does not read, can not answer; the second is the write timeout's business.
-        if not self.write_paused and not self._reading_paused:
-            self._ws.send(_PING, b"")
+        # A peer that does not read can not answer: that is the write timeout's business.
+        if self.write_paused:
+            return
+        self._ws.send(_PING, b"")
+        # Nor can one that is held back, but sending is how one notices that it has left.
+        if not self._reading_paused:
             self._awaits_pong = True
             self._room_bytes = self._receive_room_bytes()
             self.deadline = now_s + self._config.ws_pong_timeout_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
@@ -113,6 +114,31 @@ async def test_accepting_pauses_at_the_limit_of_connections(app_of: AppOf) -> No
                 await asyncio.wait_for(third.reader.read(1), 0.1)
             await first.close()
             assert (await third.response()).status == 200
+
+
+async def test_connections_from_one_address_are_limited_when_that_is_set(app_of: AppOf) -> None:
+    options: dict[str, Any] = {"max_connections_per_address": 2, "forwarded_allow_ips": ()}
+    async with serving(app_of(hello), config(**options)) as server, connected(server) as first:
+        async with connected(server) as second:
+            assert (await first.get()).status == 200
+            assert (await second.get()).status == 200
+            async with connected(server) as third:
+                assert await third.rest() == b""
+            async with connected(server, local_addr=("127.0.0.2", 0)) as elsewhere:
+                assert (await elsewhere.get()).status == 200
+        await until(lambda: len(server.connections) == 1)
+        async with connected(server) as third:
+            assert (await third.get()).status == 200
+        assert (await first.get()).status == 200
+
+
+async def test_trusted_proxies_are_not_counted(app_of: AppOf) -> None:
+    async with (
+        serving(app_of(hello), config(max_connections_per_address=1)) as server,
+        connected(server),
+        connected(server) as peer,
+    ):
+        assert (await peer.get()).status == 200
 
 
 async def test_a_body_the_application_does_not_read_holds_the_client_back(app_of: AppOf) -> None:

@@ -226,6 +226,18 @@ async def test_allowed_origins_are_compared_when_they_are_set() -> None:
             await opened(peer)
 
 
+async def test_sockets_count_as_connections_of_their_address() -> None:
+    options: dict[str, Any] = {"max_connections_per_address": 1, "forwarded_allow_ips": ()}
+    async with served(echo_with([]), **options) as server:
+        async with connected(server) as peer:
+            await opened(peer)
+            async with connected(server) as other:
+                await other.ended()
+        await until(lambda: not server.connections)
+        async with connected(server) as peer:
+            await opened(peer)
+
+
 async def test_closing_before_accepting_is_403() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()

@@ -59,6 +59,7 @@ def test_settings_survive_the_way_to_a_worker() -> None:
 
 def test_every_number_says_its_unit_or_counts_things() -> None:
     counts = {"port", "fd", "uds_mode", "backlog", "max_headers", "max_connections", "max_requests", "workers", "ws_queue_messages"}
+    counts |= {"ws_max_fragments", "max_connections_per_address"}
     for field in dataclasses.fields(ServerConfig):
         if field.type in ("int", "float", "int | None", "float | None"):
             assert field.name in counts or field.name.endswith(("_s", "_bytes")), field.name

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tercel.server.acceptor import Guests
 from tercel.server.config import ServerConfig
 from tercel.server.forwarded import ForwardedFields
 from tercel.server.handle import Draining
@@ -31,6 +32,28 @@ def outcome(call: Callable[[], T]) -> T | Rejected:
 
 
 PEER = ("10.0.0.1", 5000)
+
+
+# -- guests ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_a_network_of_ipv6_is_one_address(first: str, second: str, same: bool) -> None:
+    guests = Guests(1)
+    assert guests.arrive(first)
+    assert guests.arrive(second) is not same
+    guests.leave(first)
+    assert guests.arrive(first)
 
 
 # -- forwarding fields ---------------------------------------------------------------------------------------------------------
