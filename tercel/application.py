@@ -52,7 +52,7 @@ from tercel.routing.router import APIRouter
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers
-from tercel.serve.middleware import AroundRoutes, functions_in
+from tercel.serve.middleware import AroundApp, AroundRoutes, is_function
 
 __all__ = ["FastAPI"]
 
@@ -398,8 +398,12 @@ class FastAPI(Verbs, Starlette):
             *self.user_middleware,
             Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug),
         ]
+        # Middleware functions that follow one another are called as functions, not as the ASGI applications they are.
+        natively = _is_pristine(BaseHTTPMiddleware, "__call__")
         app: ASGIApp = self.router
         for cls, args, kwargs in reversed(stack):
+            if natively and is_function(app) and getattr(cls, "__call__", None) is not BaseHTTPMiddleware.__call__:  # noqa: B004
+                app = AroundApp(app)
             app = cls(app, *args, **kwargs)
         return app
 
@@ -419,11 +423,11 @@ class FastAPI(Verbs, Starlette):
 
     def _middleware_functions(self) -> list[Any] | None:
         """The user's middleware as functions; None where some of it has to be called as an ASGI application."""
-        if not self.user_middleware:
-            return []
-        limited: Any = getattr(self._built_stack, "app", None)  # below server errors is the body limit of the application
-        pristine = _is_pristine(BaseHTTPMiddleware, "__call__")
-        return functions_in(getattr(limited, "app", None), self.user_middleware) if pristine else None
+        limited: Any = self._built_stack  # server errors, and in them the body limit of the application
+        around = getattr(getattr(limited, "app", None), "app", None)
+        if isinstance(around, AroundApp) and _is_pristine(BaseHTTPMiddleware, "__call__"):
+            return around.functions if isinstance(around.inner, ExceptionMiddleware) else None
+        return None if self.user_middleware else []
 
     def _freeze(self) -> Assembly | AroundRoutes | None:
         """The routes as they are now, if they may be served without middleware, and None otherwise."""

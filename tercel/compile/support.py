@@ -405,5 +405,5 @@ async def respond_with(ex: Exchange, response: Response) -> None:
         await ex.respond(Head(response.status_code, response.raw_headers), body if type(body) is bytes else bytes(body))
         if response.background is not None:
             await ex.afterwards(response.background)
-    elif not await ex.take(response) and not (ex.native and await send_streaming_response(ex, response)):
+    elif not await ex.take(response) and not (ex.notices_leaving and await send_streaming_response(ex, response)):
         await response(ex.scope, ex.receive, ex.send)

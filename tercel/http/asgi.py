@@ -7,7 +7,8 @@ The messages are the ASGI HTTP ones (ASGI specification 3.0, "HTTP Connection Sc
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Final
 
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.websockets import WebSocket
@@ -18,6 +19,8 @@ __all__ = ["ASGIExchange", "WebSocketExchange"]
 
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+_NONE: Final[dict[str, Any]] = {}
 
 
 class ASGIExchange(Exchange):
@@ -93,6 +96,16 @@ class ASGIExchange(Exchange):
     @property
     def disconnected(self) -> bool:
         return self._disconnected
+
+    @property
+    def notices_leaving(self) -> bool:
+        return "tercel" in self._scope.get("extensions", _NONE)
+
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
+        if self.notices_leaving:  # behind ASGI middleware on Tercel's own server
+            manager: AbstractContextManager[None] = self._scope["extensions"]["tercel"].cancelled_on_disconnect(unless_started)
+            return manager
+        raise NotImplementedError
 
     async def respond(self, head: Head, body: bytes) -> None:
         headers = head.headers

@@ -138,10 +138,16 @@ class Exchange(ABC):
     def disconnected(self) -> bool:
         """True once the client is known to be gone. Never blocks."""
 
-    def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
+    @property
+    def notices_leaving(self) -> bool:
+        """Whether `cancelled_on_disconnect` costs no task of its own and takes nothing of the body: on Tercel's server."""
+        return self.native
+
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
         """While inside, the client's going away cancels the current task, and leaving raises `ClientDisconnect` in its place.
 
-        Only native exchanges can do this without a task of their own; others raise NotImplementedError.
+        Args:
+            unless_started: once a response has begun on this exchange, nothing is cancelled any more.
         """
         raise NotImplementedError
 

@@ -225,8 +225,12 @@ class Passage(Exchange):
     def disconnected(self) -> bool:
         return self._disconnected or self.outer.disconnected
 
-    def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
-        return self.outer.cancelled_on_disconnect()
+    @property
+    def notices_leaving(self) -> bool:
+        return self.outer.notices_leaving
+
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
+        return self.outer.cancelled_on_disconnect(unless_started)
 
     @property
     def receive(self) -> Receive:

@@ -165,7 +165,9 @@ class HttpExchange(Exchange):
             connection = self._connection
             scope = self._scope = {
                 "type": "http",
-                "asgi": {"version": "3.0", "spec_version": "2.4"},
+                # Not 2.4, although sending to a client that is gone raises OSError: Starlette's streams would then not listen for
+                # `http.disconnect`, and one that waits for its next piece would wait for ever.
+                "asgi": {"version": "3.0", "spec_version": "2.3"},
                 "http_version": self.http_version,
                 "server": connection.local_address,
                 "client": self.client,
@@ -210,8 +212,8 @@ class HttpExchange(Exchange):
     def disconnected(self) -> bool:
         return self._connection.gone or self.dismissed
 
-    def cancelled_on_disconnect(self) -> AbstractContextManager[None]:
-        return _CancelledOnDisconnect(self)
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
+        return _CancelledOnDisconnect(self, unless_started)
 
     # -- the response ------------------------------------------------------------------------------------------------------
 
@@ -496,18 +498,21 @@ class HttpExchange(Exchange):
             with contextlib.suppress(OSError, RuntimeError):
                 self._stream.finish()
 
-    def call_on_leave(self, callback: Callable[[], None] | None) -> None:
-        """Call back once when the client goes away; None takes the request back."""
-        self._on_leave = callback
+    def call_on_leave(self, callback: Callable[[], None] | None) -> Callable[[], None] | None:
+        """Call back once when the client goes away; None takes the request back. Returns what would have been called so far."""
+        before, self._on_leave = self._on_leave, callback
+        return before
 
 
 class _CancelledOnDisconnect(AbstractContextManager[None]):
     """See `Exchange.cancelled_on_disconnect`."""
 
-    __slots__ = ("_exchange", "_requested", "_task")
+    __slots__ = ("_around", "_exchange", "_requested", "_task", "_unless_started")
 
-    def __init__(self, exchange: HttpExchange) -> None:
+    def __init__(self, exchange: HttpExchange, unless_started: Exchange | None) -> None:
         self._exchange = exchange
+        self._unless_started = unless_started
+        self._around: Callable[[], None] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._requested = False
 
@@ -515,15 +520,16 @@ class _CancelledOnDisconnect(AbstractContextManager[None]):
         if self._exchange.disconnected:
             raise ClientDisconnect
         self._task = asyncio.current_task()
-        self._exchange.call_on_leave(self._leave)
+        self._around = self._exchange.call_on_leave(self._leave)
 
     def _leave(self) -> None:
-        if self._task is not None and not self._requested:
+        begun = self._unless_started is not None and self._unless_started.started
+        if self._task is not None and not self._requested and not begun:
             self._requested = True
             self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._exchange.call_on_leave(None)
+        self._exchange.call_on_leave(self._around)
         if not self._requested or self._task is None:
             return
         # As asyncio.timeout: somebody else may have cancelled the task too, and then it stays cancelled.

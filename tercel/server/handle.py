@@ -7,7 +7,11 @@ a client. It is `exchange.connection` and `scope["extensions"]["tercel"]`. Knows
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from tercel.http.exchange import Exchange
 
 __all__ = ["ConnectionHandle", "Controllable", "Draining"]
 
@@ -67,6 +71,9 @@ class Controllable(Protocol):
 
     def drain_subscribed(self) -> None: ...
 
+    @property
+    def exchange(self) -> Any: ...
+
 
 class ConnectionHandle:
     """A connection as its application may see and use it."""
@@ -98,6 +105,11 @@ class ConnectionHandle:
         """
         self._connection.drain_subscribed()
         return self._draining.subscribe(callback)
+
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
+        """See `Exchange.cancelled_on_disconnect`; for the request that is being answered, from within its handler."""
+        manager: AbstractContextManager[None] = self._connection.exchange.cancelled_on_disconnect(unless_started)
+        return manager
 
     def pause_reading(self) -> None:
         """Take nothing more from the client until `resume_reading`; it feels that as back-pressure."""

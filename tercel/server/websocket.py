@@ -98,6 +98,7 @@ class WebSocketSession(FlowControl, WSListener):
         scope = dict(exchange.scope)
         del scope["method"]
         scope["type"] = "websocket"
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
         scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
         scope["subprotocols"] = opening.subprotocols
         scope["extensions"] = {"websocket.http.response": {}, "tercel": self._handle}

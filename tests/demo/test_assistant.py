@@ -81,9 +81,6 @@ def test_generation_stops_when_the_client_goes_away(server: Served) -> None:
     assert generations()["running"] == 0
 
 
-@pytest.mark.xfail(
-    strict=False, reason="needs request.is_disconnected() to see through @app.middleware, which Starlette's does not"
-)
 def test_it_also_stops_when_nobody_waits_for_the_whole_answer_any_more(server: Served) -> None:
     def generations() -> dict[str, int]:
         return server.metrics()["generations"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -120,6 +122,20 @@ def run() -> Callable[[Awaitable[Any]], Any]:
         return asyncio.run(main())
 
     return run_to_end
+
+
+@pytest.fixture
+def leave() -> Callable[..., socket.socket]:
+    """Sends some bytes to a port, over a connection that is closed politely or, with `reset`, is not."""
+
+    def send(port: int, raw: bytes, *, reset: bool = False) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.sendall(raw)
+        return connection
+
+    return send
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import struct
 import threading
 from typing import Annotated
 
@@ -128,18 +127,9 @@ def test_a_sync_stream_ends_when_its_client_leaves(make_app, client, journal):
     journal.until("exit dependency")
 
 
-def half_a_request(port, raw, *, reset=False):
-    """Send some bytes and go away, politely or with a reset."""
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
-    if reset:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.sendall(raw)
-    return connection
-
-
 @over_a_socket
 @pytest.mark.parametrize("reset", [False, True])
-def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, reset):
+def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, leave, reset):
     app = make_app()
 
     @app.get("/")
@@ -150,7 +140,7 @@ def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, r
         journal(await request.is_disconnected())
 
     connected = client(app, raise_errors=False)
-    connection = half_a_request(connected.port, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", reset=reset)
+    connection = leave(connected.port, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", reset=reset)
     journal.until("waiting")
     connection.close()
     assert journal.until(True) == ["waiting", True]
@@ -158,7 +148,7 @@ def test_an_endpoint_can_learn_that_its_client_left(make_app, client, journal, r
 
 @over_a_socket
 @pytest.mark.parametrize("reset", [False, True])
-def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, journal, reset):
+def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, journal, leave, reset):
     app = make_app()
 
     @app.post("/")
@@ -171,7 +161,7 @@ def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, jou
 
     connected = client(app)
     head = b'POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"a":'
-    half_a_request(connected.port, head, reset=reset).close()
+    leave(connected.port, head, reset=reset).close()
     assert connected.get("/health").json() == "ok"
     connected.close()
     assert journal.entries == []
@@ -179,7 +169,7 @@ def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, jou
 
 @over_a_socket
 @pytest.mark.differs("the server waits for the rest", always=False)
-def test_a_connection_whose_client_stopped_in_the_middle_of_a_body_is_closed(make_app, client):
+def test_a_connection_whose_client_stopped_in_the_middle_of_a_body_is_closed(make_app, client, leave):
     app = make_app()
 
     @app.post("/")
@@ -187,7 +177,7 @@ def test_a_connection_whose_client_stopped_in_the_middle_of_a_body_is_closed(mak
         return value
 
     head = b'POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{"a":'
-    with half_a_request(client(app).port, head) as connection:
+    with leave(client(app).port, head) as connection:
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(1000):  # times out after five seconds
             pass

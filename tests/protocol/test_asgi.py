@@ -72,7 +72,7 @@ async def test_the_scope_has_every_standard_key(kind: str) -> None:
         assert handle.bytes_buffered == 0
         assert scope == {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",
             "server": ("127.0.0.1", server.port),
             "client": ("127.0.0.1", port),

@@ -150,7 +150,7 @@ class NativeExchange(Exchange):
             self._task.cancel()
 
     @contextmanager
-    def cancelled_on_disconnect(self) -> Iterator[None]:
+    def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> Iterator[None]:
         self._task = asyncio.current_task()
         try:
             yield

@@ -14,7 +14,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange
-from tercel.serve.middleware import functions_in
+from tercel.serve.middleware import AroundApp, is_function
 from tests.unit.compile.exchanges import NativeExchange
 from tests.unit.serve.functions import HEAD, around, pass_on, say_hello, unused_stack
 
@@ -29,21 +29,24 @@ def anyio_backend() -> str:
 # -- which middleware --------------------------------------------------------------------------------------------------------------
 
 
-def built(*declared: Middleware) -> tuple[Any, list[Middleware]]:
-    """The stack of the user's middleware as an application builds it, and what it was built from."""
+def built(*declared: Middleware) -> Any:
+    """The stack of the user's middleware as an application builds it."""
     app: Any = ExceptionMiddleware(unused_stack)
     for middleware in reversed(declared):
         app = middleware.cls(app, *middleware.args, **middleware.kwargs)
-    return app, list(declared)
+    return app
 
 
-async def test_functions_are_found_outermost_first() -> None:
+async def test_functions_are_found_outermost_first_down_to_what_is_none() -> None:
     class Own(BaseHTTPMiddleware):
         async def dispatch(self, request: Any, call_next: Any) -> Any:
             return await call_next(request)
 
-    stack, declared = built(Middleware(BaseHTTPMiddleware, dispatch=pass_on), Middleware(Own))
-    assert functions_in(stack, declared) == [pass_on, stack.app.dispatch]
+    stack = built(Middleware(BaseHTTPMiddleware, dispatch=pass_on), Middleware(Own))
+    around = AroundApp(stack)
+    assert around.functions == [pass_on, stack.app.dispatch]
+    assert around.app is stack
+    assert isinstance(around.inner, ExceptionMiddleware)
 
 
 async def test_other_middleware_is_no_function() -> None:
@@ -59,9 +62,11 @@ async def test_other_middleware_is_no_function() -> None:
             await super().__call__(scope, receive, send)
 
     for other in (Middleware(Quiet), Middleware(Overriding, dispatch=pass_on)):
-        assert functions_in(*built(Middleware(BaseHTTPMiddleware, dispatch=pass_on), other)) is None
-    stack, _ = built(Middleware(BaseHTTPMiddleware, dispatch=pass_on))
-    assert functions_in(stack, []) is None
+        stack = built(Middleware(BaseHTTPMiddleware, dispatch=pass_on), other, Middleware(BaseHTTPMiddleware, dispatch=pass_on))
+        assert is_function(stack) and not is_function(stack.app)
+        assert AroundApp(stack).functions == [pass_on]
+        assert AroundApp(stack).inner is stack.app
+    assert not is_function(unused_stack)
 
 
 # -- what runs where ---------------------------------------------------------------------------------------------------------------
