@@ -304,7 +304,7 @@ def stream_response(renderer: Any, generator: Any, injected: Response | None, ba
 
 
 async def send_streaming_response(ex: Exchange, response: Response) -> bool:
-    """Streams a response on Tercel's own server, cancelled when the client leaves; False for classes that send in ways of their own."""
+    """Streams a response on Tercel's own server until the client leaves; False for classes that send in ways of their own."""
     kind = type(response)
     if isinstance(response, _Sending) and getattr(kind, "__call__", None) is _Sending.__call__:  # noqa: B004
         await response.send_to(ex)

@@ -1,9 +1,9 @@
 """Middleware functions without ASGI in between: `@app.middleware("http")` and subclasses of Starlette's `BaseHTTPMiddleware`.
 
 Each function is called with a request and with `call_next`, which calls the next one or what is below all of them and returns its
-response. Below are the routes, where functions are all the middleware there is (`AroundRoutes`), or the next ASGI application of the
-stack (`AroundApp`). This module must not know how responses travel. Read `tercel.serve.passage` and `tercel.serve.handover` for
-that, and the design record 0010 for the reasons.
+response. Below are the routes, where functions are all the middleware there is (`AroundRoutes`), or the next ASGI application of
+the stack (`AroundApp`). This module must not know how responses travel. Read `tercel.serve.passage` and `tercel.serve.handover`
+for that, and the design record 0010 for the reasons.
 """
 
 from __future__ import annotations

@@ -71,9 +71,6 @@ class Controllable(Protocol):
 
     def drain_subscribed(self) -> None: ...
 
-    @property
-    def exchange(self) -> Any: ...
-
 
 class ConnectionHandle:
     """A connection as its application may see and use it."""
@@ -107,8 +104,9 @@ class ConnectionHandle:
         return self._draining.subscribe(callback)
 
     def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
-        """See `Exchange.cancelled_on_disconnect`; for the request that is being answered, from within its handler."""
-        manager: AbstractContextManager[None] = self._connection.exchange.cancelled_on_disconnect(unless_started)
+        """See `Exchange.cancelled_on_disconnect`; for the HTTP request that is being answered, from within its handler."""
+        connection: Any = self._connection
+        manager: AbstractContextManager[None] = connection.exchange.cancelled_on_disconnect(unless_started)
         return manager
 
     def pause_reading(self) -> None:

@@ -63,7 +63,8 @@ async def test_other_middleware_is_no_function() -> None:
 
     for other in (Middleware(Quiet), Middleware(Overriding, dispatch=pass_on)):
         stack = built(Middleware(BaseHTTPMiddleware, dispatch=pass_on), other, Middleware(BaseHTTPMiddleware, dispatch=pass_on))
-        assert is_function(stack) and not is_function(stack.app)
+        assert is_function(stack)
+        assert not is_function(stack.app)
         assert AroundApp(stack).functions == [pass_on]
         assert AroundApp(stack).inner is stack.app
     assert not is_function(unused_stack)
