@@ -26,6 +26,7 @@ __all__ = [
     "is_security_scheme",
     "oauth_scopes",
     "security_scheme",
+    "shape",
     "style_of",
 ]
 
@@ -69,6 +70,31 @@ class Dependant:
     path: str | None = None
     scope: Literal["function", "request"] | None = None
     concurrency: Any = None
+
+
+def shape(dependant: Dependant) -> Any:
+    """A value that changes when a tree is changed: integrations add to trees and wrap their callables."""
+    fields = (
+        dependant.path_params,
+        dependant.query_params,
+        dependant.header_params,
+        dependant.cookie_params,
+        dependant.body_params,
+    )
+    return (
+        id(dependant.call),
+        dependant.name,
+        dependant.use_cache,
+        dependant.scope,
+        dependant.request_param_name,
+        dependant.websocket_param_name,
+        dependant.http_connection_param_name,
+        dependant.response_param_name,
+        dependant.background_tasks_param_name,
+        dependant.security_scopes_param_name,
+        *[tuple(map(id, group)) for group in fields],
+        *map(shape, dependant.dependencies),
+    )
 
 
 # -- how a callable is run -----------------------------------------------------------------------------------------------------

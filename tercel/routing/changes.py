@@ -16,12 +16,22 @@ V = TypeVar("V")
 
 
 class _Changes:
-    """The number of mutations so far in this process."""
+    """The number of mutations so far in this process.
 
-    __slots__ = ("count",)
+    Attributes:
+        touched: the number of the latest one to a route itself, or to what was analysed of it.
+    """
+
+    __slots__ = ("count", "touched")
 
     def __init__(self) -> None:
         self.count = 0
+        self.touched = 0
+
+    def touch(self) -> None:
+        """Notes that a route itself was changed: every table is made again when it is next needed."""
+        self.count += 1
+        self.touched = self.count
 
 
 changes = _Changes()

@@ -23,6 +23,7 @@ from tercel.analyse.signature import get_parameterless_sub_dependant
 from tercel.declare.options import Layer, merge
 from tercel.http.limits import FormLimits, nearest_limit, with_body_limit
 from tercel.routing.frontend import FrontendGroup
+from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, RouteState, effective_route_context
 from tercel.serve.dispatch import update_scope
@@ -141,10 +142,11 @@ class EffectiveRoute(RouteState):
     _prefix = ""
 
     def _declare_inputs(self) -> None:
-        """The original's analysis with the dependencies around it in front; anew only if the prefix itself has parameters."""
+        """The original's analysis with the dependencies around it in front; anew if the prefix itself has parameters, or where the
+        original is no longer what was declared."""
         route = self.original_route
         assert isinstance(route, APIRoute)
-        if "{" in self._prefix:
+        if "{" in self._prefix or not route.is_as_declared:
             super()._declare_inputs()
             return
         added = self.dependencies[: self._added_dependencies]
@@ -163,7 +165,7 @@ class EffectiveRoute(RouteState):
         self.body_field = body_field_of(fields, name=self.unique_id, embed=self._embed_body_fields)
 
     def _build(self, route: APIRoute) -> None:
-        self.operation = Operation(self, route.form_limits)
+        self.operation = Operation(Handled.of(self), route.form_limits)
         wrapped = None
         if type(route).get_route_handler is not APIRoute.get_route_handler or "get_route_handler" in route.__dict__:
             token = effective_route_context.set(self)

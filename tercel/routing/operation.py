@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette._utils import is_async_callable
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from tercel.analyse.dependant import is_generator, style_of
+from tercel.analyse.dependant import Dependant, is_generator, shape, style_of
 from tercel.analyse.planner import plan_http, plan_websocket
 from tercel.analyse.results import Renderer, StreamKind
 from tercel.compile.emit import compile_plan, emit
@@ -29,11 +29,9 @@ from tercel.http.errors import FastAPIError
 from tercel.http.limits import FormLimits, with_body_limit
 from tercel.plan import Plan
 from tercel.routing import patched
-from tercel.routing.changes import Overrides
+from tercel.routing.changes import Overrides, changes
+from tercel.routing.handled import Handled, watch_tree
 from tercel.routing.replaced import replacements
-
-if TYPE_CHECKING:
-    from tercel.routing.route import APIWebSocketRoute, RouteState
 
 __all__ = ["Engine", "Operation", "SocketOperation", "request_response", "websocket_session"]
 
@@ -50,7 +48,7 @@ def overrides_of(provider: Any) -> Mapping[Any, Any]:
     return getattr(provider, "dependency_overrides", None) or {}
 
 
-def renderer_of(route: RouteState) -> Renderer:
+def renderer_of(route: Handled) -> Renderer:
     """How a route answers."""
     call = route.dependant.call
     stream: StreamKind | None = None
@@ -79,32 +77,51 @@ def renderer_of(route: RouteState) -> Renderer:
 
 
 class _Planned:
-    """A plan and its handler, made anew when the overrides in force are others."""
+    """A plan and its handler, made anew when the overrides in force are others, or the tree has changed.
 
-    def __init__(self) -> None:
+    Args:
+        dependant: the tree.
+    """
+
+    def __init__(self, dependant: Dependant) -> None:
+        self._dependant = dependant
         self._key: Any = None
+        self._shape: Any = None
+        self._seen = -1
         self._plan: Plan | None = None
         self._handler: Handler | None = None
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        """As a closure would: the copy of a route has its handler in common with the original."""
+        return self
 
     def _refresh(self, provider: Any, make: Callable[[Mapping[Any, Any]], Plan]) -> Plan:
         overrides = overrides_of(provider)
         # Dicts of other providers than ours have no version: their contents are compared.
         key = overrides.version if isinstance(overrides, Overrides) else tuple(overrides.items())
-        if self._plan is None or key != self._key:
+        if self._plan is None or key != self._key or self._has_changed():
+            watch_tree(self._dependant)
+            self._shape, self._seen = shape(self._dependant), changes.touched
             self._plan, self._key, self._handler = make(overrides), key, None
         return self._plan
+
+    def _has_changed(self) -> bool:
+        if self._seen == changes.touched:
+            return False
+        self._seen = changes.touched
+        return bool(self._shape != shape(self._dependant))
 
 
 class Operation(_Planned):
     """A path operation, original or as it is effective in an included router.
 
     Args:
-        route: its state: an `APIRoute` or an `EffectiveRoute`.
+        route: what it was made of.
         form_limits: of the original route.
     """
 
-    def __init__(self, route: RouteState, form_limits: FormLimits) -> None:
-        super().__init__()
+    def __init__(self, route: Handled, form_limits: FormLimits) -> None:
+        super().__init__(route.dependant)
         self.route = route
         self.form_limits = form_limits
         self._replaced_app: ASGIApp | None = None
@@ -174,23 +191,23 @@ class Operation(_Planned):
 class SocketOperation(_Planned):
     """A WebSocket endpoint."""
 
-    def __init__(self, route: APIWebSocketRoute) -> None:
-        super().__init__()
-        self.route = route
+    def __init__(self, dependant: Dependant, path_format: str, embed: bool, dependency_overrides_provider: Any) -> None:
+        super().__init__(dependant)
+        self.dependant = dependant
+        self.path_format = path_format
+        self.embed = embed
+        self.dependency_overrides_provider = dependency_overrides_provider
 
     def plan(self) -> Plan:
-        route = self.route
         return self._refresh(
-            route.dependency_overrides_provider,
-            lambda overrides: plan_websocket(
-                route.dependant, title=f"WS {route.path_format}", embed=route._embed_body_fields, overrides=overrides
-            ),
+            self.dependency_overrides_provider,
+            lambda overrides: plan_websocket(self.dependant, title=f"WS {self.path_format}", embed=self.embed, overrides=overrides),
         )
 
     def handler(self) -> Handler:
         plan = self.plan()
         if self._handler is None:
-            compiled = engine_of(self.route.dependency_overrides_provider) == "compiled"
+            compiled = engine_of(self.dependency_overrides_provider) == "compiled"
             self._handler = compile_plan(plan) if compiled else interpreted_socket(plan)
         return self._handler
 
@@ -217,6 +234,9 @@ def request_response(func: RequestHandler) -> ASGIApp:
     Its exit stacks are in the scope for whatever the function opens: left after the response (`fastapi_inner_astack`), or as soon
     as the function returned (`fastapi_function_astack`).
     """
+    operation = getattr(func, "__self__", None)
+    if type(operation) is Operation and func == operation.respond_to and not replacements:
+        return operation.asgi  # a handler of ours that nobody has wrapped
 
     async def call(request: Request) -> Response:
         if is_async_callable(func):

@@ -19,8 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from tercel.analyse.annotations import lenient_issubclass
-from tercel.analyse.dependant import CacheKey, Dependant, is_generator, style_of
+from tercel.analyse.dependant import CacheKey, Dependant, shape, style_of
 from tercel.analyse.fields import ModelField, Undefined
 from tercel.analyse.origins import locate
 from tercel.analyse.planner import _Planner as Planner
@@ -36,17 +35,16 @@ from tercel.http.encode import jsonable_encoder
 from tercel.http.errors import EndpointContext, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.limits import FormLimits
 from tercel.http.render import finite
-from tercel.http.sse import EventSourceResponse
 from tercel.http.status import is_body_allowed_for_status_code
 from tercel.http.threads import run_in_threadpool
 from tercel.plan import FAILED, Inject, Plan, ReadBody, Render
+from tercel.routing.handled import Handled
 from tercel.routing.replaced import replacements
 
 if TYPE_CHECKING:
     from pydantic.main import IncEx
 
     from tercel.routing.operation import Operation, SocketOperation
-    from tercel.routing.route import RouteState
 
 __all__ = [
     "SolvedDependency",
@@ -104,25 +102,6 @@ class _Solution:
 _solutions: dict[Any, _Solution] = {}
 
 
-def _shape(dependant: Dependant) -> Any:
-    """A value that changes when a tree is changed: integrations add to trees and wrap their callables."""
-    fields = (
-        dependant.path_params,
-        dependant.query_params,
-        dependant.header_params,
-        dependant.cookie_params,
-        dependant.body_params,
-    )
-    return (
-        dependant.call,
-        dependant.name,
-        dependant.use_cache,
-        dependant.scope,
-        *[tuple(map(id, group)) for group in fields],
-        *map(_shape, dependant.dependencies),
-    )
-
-
 def _plan(dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any, Any], known: Mapping[CacheKey, Any]) -> _Solution:
     planner = Planner(kind, embed, overrides, "body")
     for number, key in enumerate(known):
@@ -139,7 +118,7 @@ def _plan(dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any,
         queries_are_plain=planner.plain_queries,
         origin=locate(dependant.call, "dependencies"),
     )
-    return _Solution(dependant, _shape(dependant), plan, tuple(inputs.args), dict(planner.values))
+    return _Solution(dependant, shape(dependant), plan, tuple(inputs.args), dict(planner.values))
 
 
 def _solution(
@@ -149,7 +128,7 @@ def _solution(
         return _plan(dependant, kind, embed, overrides, known)
     key = (id(dependant), kind, embed, tuple(overrides.items()))
     found = _solutions.get(key)
-    if found is None or found.shape != _shape(dependant):
+    if found is None or found.shape != shape(dependant):
         found = _plan(dependant, kind, embed, overrides, known)
         while len(_solutions) >= _SOLUTIONS_KEPT:
             del _solutions[next(iter(_solutions))]
@@ -300,35 +279,6 @@ async def serialize_response(
     )
 
 
-@dataclass(eq=False)
-class _Handled:
-    """The part of a route's state that `get_request_handler` is given: enough for an `Operation`."""
-
-    dependant: Dependant
-    body_field: ModelField | None
-    status_code: int | None
-    response_class: type[Response] | DefaultPlaceholder
-    response_field: ModelField | None
-    response_model_include: IncEx | None
-    response_model_exclude: IncEx | None
-    response_model_by_alias: bool
-    response_model_exclude_unset: bool
-    response_model_exclude_defaults: bool
-    response_model_exclude_none: bool
-    dependency_overrides_provider: Any
-    _embed_body_fields: bool
-    strict_content_type: bool | DefaultPlaceholder
-    stream_item_field: ModelField | None
-    is_json_stream: bool
-
-    def __post_init__(self) -> None:
-        declared = self.response_class
-        actual = declared.value if isinstance(declared, DefaultPlaceholder) else declared
-        self.is_sse_stream = is_generator(self.dependant.call) and lenient_issubclass(actual, EventSourceResponse)
-        self.methods: set[str] = set()
-        self.path_format = self.dependant.path or ""
-
-
 def get_request_handler(
     dependant: Dependant,
     body_field: ModelField | None = None,
@@ -355,7 +305,7 @@ def get_request_handler(
     from tercel.routing.operation import Operation  # at call time: operations use this module
 
     assert dependant.call is not None, "dependant.call must be a function"
-    handled: Any = _Handled(
+    handled = Handled(
         dependant,
         body_field,
         status_code,
@@ -403,7 +353,7 @@ def get_websocket_app(
 # -- the path that calls replacements ----------------------------------------------------------------------------------------------
 
 
-def request_handler(route: RouteState, operation: Operation, form_limits: FormLimits) -> RequestHandler:
+def request_handler(route: Handled, operation: Operation, form_limits: FormLimits) -> RequestHandler:
     """What `APIRoute.get_route_handler` returns: the operation's own handler, or what the replacement makes of the route."""
     if "get_request_handler" not in replacements:
         return operation.respond_to
@@ -511,11 +461,10 @@ async def _rendered(
 
 async def talk(operation: SocketOperation, websocket: WebSocket) -> None:
     """Runs a WebSocket endpoint with the functions that are in place."""
-    route = operation.route
     make: Callable[..., Any] = replacements.get("get_websocket_app", get_websocket_app)
     app = make(
-        dependant=route.dependant,
-        dependency_overrides_provider=route.dependency_overrides_provider,
-        embed_body_fields=route._embed_body_fields,
+        dependant=operation.dependant,
+        dependency_overrides_provider=operation.dependency_overrides_provider,
+        embed_body_fields=operation.embed,
     )
     await app(websocket)

@@ -31,6 +31,8 @@ from tercel.http.errors import DeclarationAssertion
 from tercel.http.limits import validate_form_limits, validate_max_body_size
 from tercel.http.sse import EventSourceResponse, ServerSentEvent
 from tercel.http.status import is_body_allowed_for_status_code
+from tercel.routing.changes import changes
+from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, SocketOperation, unwrap_default, websocket_session
 from tercel.routing.patched import request_handler
 
@@ -105,8 +107,7 @@ class RouteState:
         """
         if not callable(endpoint):
             raise DeclarationAssertion("An endpoint must be a callable")
-        for plain in _TAKEN_AS_THEY_ARE:
-            setattr(self, plain, options[plain])
+        vars(self).update({plain: options[plain] for plain in _TAKEN_AS_THEY_ARE})
         self.path, self.endpoint, self.stream_item_type = path, endpoint, stream_item_type
         validate_max_body_size(self.max_body_size)
         self.tags = options["tags"] or []
@@ -172,6 +173,23 @@ class RouteState:
         return None
 
 
+_SERVED_BY = frozenset(
+    {
+        "app",
+        "endpoint",
+        "get_route_handler",
+        "handle",
+        "matches",
+        "max_body_size",
+        "methods",
+        "param_convertors",
+        "path",
+        "path_format",
+        "path_regex",
+    }
+)
+"""Attributes of a route that decide what the route table does with it."""
+
 _TAKEN_AS_THEY_ARE = (
     "status_code",
     "summary",
@@ -233,11 +251,29 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
         complete_options = complete("APIRoute.__init__", ROUTE_DEFAULTS, options)
         self.form_limits = validate_form_limits(complete_options["form_limits"])
         self._declare(path, endpoint, complete_options)
-        self.operation = Operation(self, self.form_limits)
+        self._declared = self._fingerprint()
+        self.operation = Operation(Handled.of(self), self.form_limits)
         self._app: ASGIApp | None = None
         if type(self).get_route_handler is not APIRoute.get_route_handler:
             self._app = self.operation.app(self.get_route_handler(), self.max_body_size)
         self._own_app = self._app
+
+    def _fingerprint(self) -> tuple[Any, ...]:
+        tree = self.dependant
+        groups: tuple[list[Any], ...] = (
+            tree.path_params,
+            tree.query_params,
+            tree.header_params,
+            tree.cookie_params,
+            tree.body_params,
+            tree.dependencies,
+        )
+        return (tree, tree.call, self.endpoint, *map(len, groups), len(self.dependencies))
+
+    @property
+    def is_as_declared(self) -> bool:
+        """Whether the analysis is still that of the endpoint and the dependencies that the route names."""
+        return all(now is then for now, then in zip(self._fingerprint(), self._declared, strict=True))
 
     @property
     def app(self) -> ASGIApp:
@@ -248,7 +284,15 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
 
     @app.setter
     def app(self, app: ASGIApp) -> None:
+        operation = getattr(app, "__self__", None)
+        if isinstance(operation, Operation) and app == operation.asgi:
+            self.operation, self._own_app = operation, app  # made anew of what the route says now
         self._app = app
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name in _SERVED_BY and "_own_app" in self.__dict__:
+            changes.touch()
 
     @property
     def is_plain(self) -> bool:
@@ -266,7 +310,10 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
         """A function from a request to its response, which subclasses wrap. Called once for each router that includes the route."""
         effective = effective_route_context.get()
         state: Any = self if effective is None or effective.original_route is not self else effective
-        return request_handler(state, state.operation, self.form_limits)
+        operation: Operation = state.operation
+        if not operation.route.is_what(state):
+            operation = Operation(Handled.of(state), self.form_limits)
+        return request_handler(operation.route, operation, self.form_limits)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         effective = effective_context(scope)
@@ -308,11 +355,10 @@ class APIWebSocketRoute(routing.WebSocketRoute):
         self.endpoint = endpoint
         self.name = get_name(endpoint) if name is None else name
         self.dependencies = list(dependencies or [])
-        self.dependency_overrides_provider = dependency_overrides_provider
         self.path_regex, self.path_format, self.param_convertors = compile_path(path)
         self.dependant = dependant_of(self.path_format, endpoint, self.dependencies)
         self._embed_body_fields = should_embed(flat_body_params(self.dependant))
-        self.operation = SocketOperation(self)
+        self.operation = SocketOperation(self.dependant, self.path_format, self._embed_body_fields, dependency_overrides_provider)
         self.app = self._own_app = websocket_session(self.operation.session)
 
     @property

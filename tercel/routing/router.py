@@ -406,7 +406,8 @@ class APIRouter(Verbs, routing.Router):
             said: entries of every scope.
         """
         overrides = getattr(self.dependency_overrides_provider, "dependency_overrides", None)
-        key = (self._get_routes_version(), getattr(overrides, "version", None), id(overrides), id(handlers), replacements.version)
+        versions = (self._get_routes_version(), getattr(overrides, "version", None), replacements.version, changes.touched)
+        key = (versions, id(overrides), id(handlers))
         if self._assembly is None or key != self._assembly_key:
             told = dict(said or {})
             self._assembly = Assembly(RouteTable(entries_of(self, told)), self._missed, handlers or Handlers({}, False), told)

@@ -182,6 +182,8 @@ class Assembly:
             if found.child_scope is not None:
                 update_scope(self.scope_of(ex), found.child_scope)
                 await served.handler(ex)  # a route that decides for itself also refuses for itself
+            elif ex.method in served.methods:
+                await served.handler(ex)  # added to the route since the table was made
             else:
                 raise HTTPException(status_code=405, headers={"Allow": ", ".join(served.methods)})
 
@@ -209,6 +211,6 @@ class Assembly:
         ex.path_params = scope["path_params"]
         if found.child_scope is not None:
             update_scope(scope, found.child_scope)
-        elif type(found) is not Hit:
+        elif type(found) is not Hit and ex.method not in served.methods:
             raise HTTPException(status_code=405, headers={"Allow": ", ".join(served.methods)})
         await served.handler(ex)
