@@ -28,6 +28,8 @@ CACHE = ROOT / ".cache"
 REQUIREMENTS = ROOT / "requirements"
 # What each environment holds beyond Tercel: the dependency groups of pyproject.toml. `dev` is locked first and pins the others.
 ENVIRONMENTS = {"dev": "dev", "demo": "demo"}
+# What the compiled protocol is built from, with the editable install: it is built again when one of these changes.
+BUILT_FROM = ("hatch_build.py", "tercel/server/_http1.pyx")
 OLDEST = (3, 11)
 PREFERRED = "3.13"  # the version whose speed and behaviour the project states its figures for
 UV = "uv>=0.9"
@@ -45,6 +47,8 @@ def run(command: list[str]) -> None:
     """
     # The certificates that the machine trusts, as pip does; uv's own list lacks those of a company's or a sandbox's proxy.
     environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
+    # TERCEL_PURE says what runs, not what is built: an environment serves both.
+    environment.pop("TERCEL_PURE", None)
     try:
         subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     except FileNotFoundError:
@@ -148,7 +152,8 @@ def ensure(name: str, wanted: str | None) -> Path:
     home = CACHE / "env" / f"{name}-{number}"
     inside = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = home / "installed"
-    state = hashlib.sha256(lock.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
+    sources = b"".join((ROOT / source).read_bytes() for source in ("pyproject.toml", *BUILT_FROM))
+    state = hashlib.sha256(lock.read_bytes() + sources + str(ROOT).encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == state and version_of(inside) is not None:
         return inside
     say(f"preparing {home.relative_to(ROOT)} (Python {number})")
@@ -158,7 +163,10 @@ def ensure(name: str, wanted: str | None) -> Path:
     stamp.unlink(missing_ok=True)
     # The lock also holds what builds Tercel itself, so nothing that is not locked is fetched.
     run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(inside), str(lock)])
-    run([uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", str(inside), "--editable", str(ROOT)])
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", str(inside)]
+    run([*install, "--reinstall-package", "tercel", "--editable", str(ROOT)])
+    if subprocess.run([str(inside), "-c", "import tercel.server.compiled"], cwd=ROOT, capture_output=True).returncode != 0:
+        say("the server's protocol is pure Python here: no C compiler, no header files of this Python, or the build failed")
     stamp.write_text(state)
     return inside
 

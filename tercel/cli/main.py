@@ -23,6 +23,8 @@ from tercel.cli.load import Loaded, load_app
 from tercel.cli.served import IMPORT_STRING, Served
 from tercel.cli.settings import SETTINGS, build_config, with_settings
 from tercel.cli.target import DEFAULT_FILES, resolve_target
+from tercel.server.http1 import HttpConnection
+from tercel.server.protocols import connection_class
 
 __all__ = ["cli", "main"]
 
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"tercel {importlib.metadata.version('tercel')} (Python {platform.python_version()})")
+        protocol = "pure" if connection_class() is HttpConnection else "compiled"
+        version = importlib.metadata.version("tercel")
+        typer.echo(f"tercel {version} (Python {platform.python_version()}, {protocol} protocol)")
         raise typer.Exit
 
 

@@ -52,6 +52,9 @@ class HeadReader:
 
     __slots__ = (
         "_config",
+        "_max_head_bytes",
+        "_max_headers",
+        "_max_target_bytes",
         "_message_complete",
         "_parser",
         "_partial",
@@ -69,6 +72,9 @@ class HeadReader:
 
     def __init__(self, config: ServerConfig) -> None:
         self._config = config
+        self._max_head_bytes = config.max_head_bytes
+        self._max_headers = config.max_headers
+        self._max_target_bytes = config.max_target_bytes
         self._parser: httptools.HttpRequestParser | None = None
         self._partial = bytearray()
         self._syntax_error: str | None = None
@@ -135,11 +141,22 @@ class HeadReader:
         Raises:
             Rejected: it is no request.
         """
-        self._parse(head, head)
+        parser = self._parser
+        if parser is None or len(head) > self._max_head_bytes or self._syntax_error is not None:
+            self._parse(head, head)
+        else:
+            # `_parse`, written out for the usual case.
+            try:
+                parser.feed_data(head)
+            except httptools.HttpParserUpgrade:
+                self.upgrade = True
+            except httptools.HttpParserError as error:
+                self._syntax_error = str(error)
+                self._refuse_syntax(head)
         self._take_apart(head)
 
     def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
-        if len(head) > self._config.max_head_bytes:
+        if len(head) > self._max_head_bytes:
             if head.find(b"\r\n", 0, self._config.max_target_bytes + 64) < 0:
                 if not may_become_request_line(bytes(head[: head.find(b"\r")])):
                     raise Rejected(400, "the request is malformed")
@@ -186,11 +203,10 @@ class HeadReader:
                 # RFC 9110 §9.3.6: for proxies; an origin server has nothing to tunnel to.
                 raise Rejected(501, "CONNECT is not implemented")
             name = method.decode()
-        config = self._config
-        if len(target) > config.max_target_bytes:
+        if len(target) > self._max_target_bytes:
             raise Rejected(414, "the request target is too long")
         field_count = head.count(b"\n") - 2
-        if field_count > config.max_headers:
+        if field_count > self._max_headers:
             raise Rejected(431, "too many header fields")
         self.method = name
         self.target = target
@@ -202,7 +218,8 @@ class HeadReader:
             host = head[found + 7 : head.find(b"\r\n", found + 7)]
             if host not in known_hosts:
                 check_host(host)
-            if field_count > 1 and lowered.find(b"\r\nhost:", found + 7) >= 0:
+            # From the end, in which direction bytes are searched in half the time.
+            if field_count > 1 and lowered.rfind(b"\r\nhost:") != found:
                 raise Rejected(400, "more than one Host field")
         elif self.version == "1.1":
             raise Rejected(400, "the Host field is missing")

@@ -25,6 +25,7 @@ from tercel.server.handshake import check_opening
 from tercel.server.http1 import HttpConnection
 from tercel.server.lifespan import Lifespan
 from tercel.server.logs import log_response
+from tercel.server.protocols import connection_class
 from tercel.server.sockets import bind_sockets, tls_context, unlink_unix_socket, url_of
 from tercel.server.websocket import WebSocketSession, run_websocket
 from tercel.server.wire import tail_lines
@@ -72,6 +73,7 @@ class Server:
         self.app = app
         self.loop = asyncio.get_running_loop()
         self.handler = handler_for(app)
+        self._connection_class = connection_class()
         self.forwarded = ForwardedFields(self.config.proxy_headers, self.config.forwarded_allow_ips, self.config.forwarded_fields)
         self.draining = Draining()
         self.connections: set[_Ticking] = set()
@@ -212,7 +214,7 @@ class Server:
             self.keep_task(task)
 
     async def _adopt(self, client: socket.socket) -> None:
-        connection = HttpConnection(self)
+        connection = self._connection_class(self)
         try:
             if client.family != getattr(socket, "AF_UNIX", None):
                 # RFC 896's delay helps nobody who writes whole responses.

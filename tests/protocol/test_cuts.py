@@ -4,57 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from itertools import pairwise
-from typing import Any, cast
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tercel.http.exchange import Exchange
-from tercel.server import Server
-from tercel.server.http1 import HttpConnection
+from tests.protocol.feeding import PROTOCOLS, Protocol, feed
 from tests.protocol.peer import TEXT, config, direct_app
-
-
-class Transport:
-    """Keeps what is written; closing is calling back in the next turn, as a real one does."""
-
-    def __init__(self, protocol: HttpConnection) -> None:
-        self.protocol = protocol
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        assert not self.closed, "written after closing"
-        self.written += data
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
-
-    abort = close
-
-    def write_eof(self) -> None:
-        self.close()
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)}.get(name, default)
-
-    def set_write_buffer_limits(self, high: int, low: int) -> None: ...
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
 
 
 async def handler(ex: Exchange) -> None:
@@ -64,31 +21,9 @@ async def handler(ex: Exchange) -> None:
     await ex.respond(TEXT, ex.method.encode() + b" " + ex.path.encode() + b" " + body)
 
 
-def answers(data: bytes, cuts: list[int]) -> bytes:
-    """All that the server answers to these bytes, cut at these places; the client closes its side behind them."""
-
-    async def main() -> bytes:
-        errors: list[dict[str, Any]] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
-        server = Server(direct_app(handler), config(date_header=False, max_head_bytes=400, max_headers=5, max_body_bytes=100))
-        connection = HttpConnection(server)
-        transport = Transport(connection)
-        connection.connection_made(cast(asyncio.Transport, transport))
-        for start, stop in pairwise(sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})):
-            if transport.closed:
-                break
-            connection.data_received(data[start:stop])
-            await asyncio.sleep(0)
-        for _ in range(30):
-            await asyncio.sleep(0)
-        if not transport.closed and not connection.eof_received():
-            transport.close()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert not errors, errors
-        return transport.written
-
-    return asyncio.run(main())
+def answers(data: bytes, cuts: list[int], protocol: Protocol) -> bytes:
+    settings = config(date_header=False, max_head_bytes=400, max_headers=5, max_body_bytes=100)
+    return feed(direct_app(handler), settings, data, cuts, protocol)
 
 
 GET = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -114,17 +49,19 @@ sequences = st.lists(st.sampled_from([GET, WAIT, POST, CHUNKED, OLD, UPGRADE, b"
 cuts = st.lists(st.integers(1, 300), max_size=12)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None)
 @given(data=sequences, cuts=cuts)
 @example(data=GET, cuts=[3])
 @example(data=BAD[1], cuts=[3])
 @example(data=WAIT + POST + CHUNKED + GET, cuts=list(range(1, 300)))
-def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: list[int]) -> None:
-    whole = answers(data, [])
-    assert answers(data, cuts) == whole
-    assert answers(data, list(range(1, len(data)))) == whole
+def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: list[int], protocol: Protocol) -> None:
+    whole = answers(data, [], protocol)
+    assert answers(data, cuts, protocol) == whole
+    assert answers(data, list(range(1, len(data))), protocol) == whole
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None)
 @given(
     data=st.one_of(
@@ -138,7 +75,9 @@ def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: l
     ),
     cuts=cuts,
 )
-def test_no_bytes_raise_out_of_the_protocol_and_there_is_at_most_one_answer_to_nonsense(data: bytes, cuts: list[int]) -> None:
-    written = answers(data, cuts)
+def test_no_bytes_raise_out_of_the_protocol_and_there_is_at_most_one_answer_to_nonsense(
+    data: bytes, cuts: list[int], protocol: Protocol
+) -> None:
+    written = answers(data, cuts, protocol)
     assert re.fullmatch(rb"(HTTP/1\.1 200 .*)?(HTTP/1\.1 [45]\d\d [^\r]*\r\n.*)?", written, re.DOTALL)
-    assert answers(data, []) == written
+    assert answers(data, [], protocol) == written

@@ -1,0 +1,305 @@
+"""The compiled protocol and the pure one: the same bytes, however cut, look the same to the application and to the client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bench.protocol import request_bytes
+from bench.workloads import WORKLOADS
+from tercel.http.exchange import Exchange, Head
+from tercel.server import ServerConfig
+from tercel.server.http1 import HttpConnection
+from tercel.server.protocols import compiled_connection, connection_class
+from tests.protocol.feeding import Protocol, feed, needs_compiled
+from tests.protocol.peer import config, direct_app
+
+pytestmark = needs_compiled
+
+FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded")
+TEXT = Head(200, [(b"content-type", b"text/plain")])
+CREATED = Head(201, [(b"content-length", b"2"), (b"x-one", b"1")])
+EMPTY = Head(204, [])
+NAMES = (b"host", b"x-token", b"content-length", b"x-a:b", b"", b"X-TOKEN", b"x-empty")
+
+
+class Application:
+    """Answers in the way that the path asks for, and writes down all that it was told."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    async def handle(self, ex: Any) -> None:
+        self.seen.append(
+            (
+                [ex.header(name) for name in NAMES],
+                (ex.method, ex.path, ex.raw_path, ex.query_string, ex.root_path, ex.http_version),
+                (ex.client, ex.scheme, ex.path_params, ex.started, ex.finished, ex.disconnected, ex.keep_alive),
+                ex.headers,
+                [ex.header(name) for name in NAMES],
+                {key: value for key, value in ex.scope.items() if key not in ("extensions", "state")},
+            )
+        )
+        if ex.path.startswith("/before"):
+            await self._answer(ex)
+        self.seen.append(await ex.body())
+        if ex.path.startswith("/later"):
+            await asyncio.sleep(0)
+        if not ex.started:
+            await self._answer(ex)
+        self.seen.append((ex.started, ex.finished, ex.status, ex.sent_body_bytes, ex.keep_alive, ex.known_body))
+
+    async def _answer(self, ex: Any) -> None:
+        if "boom" in ex.path:
+            raise ValueError("as asked")
+        if "stream" in ex.path:
+            await ex.start(TEXT)
+            await ex.write(b"one")
+            await ex.write(b"two")
+            await ex.finish()
+        elif "own" in ex.path:
+            await ex.respond(CREATED, b"ok")
+        elif "empty" in ex.path:
+            await ex.respond(EMPTY, b"")
+        elif "twice" in ex.path:
+            await ex.respond(TEXT, b"first")
+            with pytest.raises(RuntimeError, match="started already"):
+                await ex.respond(TEXT, b"second")
+        elif "big" in ex.path:
+            await ex.respond(TEXT, b"x" * 70_000)
+        elif "wrong" in ex.path:
+            with pytest.raises((TypeError, ValueError)):
+                await ex.respond(Head(200, [(b"x", b"a\r\nb")]), b"")
+            await ex.respond(TEXT, b"mended")
+        elif "nothing" not in ex.path:
+            await ex.respond(TEXT, ex.method.encode() + b" " + ex.path.encode("utf-8", "replace"))
+
+
+def both(data: bytes, cuts: list[int], **options: Any) -> tuple[tuple[bytes, list[Any]], tuple[bytes, list[Any]]]:
+    """What client and application saw with the pure protocol, and with the compiled one."""
+    results = []
+    protocols: list[Protocol] = ["pure", "compiled"]
+    logging.getLogger("tercel.error").setLevel(logging.CRITICAL)
+    try:
+        for protocol in protocols:
+            app = Application()
+            written = feed(direct_app(app.handle), config(date_header=False, **options), data, cuts, protocol)
+            results.append((written, app.seen))
+    finally:
+        logging.getLogger("tercel.error").setLevel(logging.NOTSET)
+    return results[0], results[1]
+
+
+def joined(*parts: Any) -> Any:
+    return st.tuples(*parts).map(b"".join)
+
+
+methods = st.sampled_from(
+    [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"QUERY", b"get", b"BREW", b"CONNECT", b""]
+)
+ways = [b"", b"before", b"later", b"boom", b"stream", b"own", b"empty", b"twice", b"nothing", b"big", b"wrong", b"before/later/own"]
+odd = st.sampled_from(
+    [b"%2F", b"%C3%A9", b"%ff", b"%zz", b"[", b"|", b"\xe9", b"#f", b"?", b"?a=%41&b", b"//", b"/../", b"\x7f", b"\t", b'"']
+)
+targets = st.one_of(
+    joined(st.just(b"/"), st.sampled_from(ways), st.lists(odd, max_size=2).map(b"".join)),
+    st.sampled_from([b"*", b"http://other/later?x", b"a", b"", b"http://u@h/"]),
+)
+NAMES_SENT = """
+Host hOST X-Token X-Empty Content-Length Transfer-Encoding Connection Upgrade Expect Proxy-Connection Keep-Alive
+X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Prefix Forwarded
+"""
+names = st.sampled_from([*NAMES_SENT.encode().split(), b"X A", b"", b"\x80"])
+values = st.one_of(
+    st.sampled_from(
+        [b"h", b"h:80", b"a b", b"0", b"3", b"5 ", b"\t5", b"+5", b"5, 5", b"99999999999999999999", b"chunked", b"gzip, chunked"]
+    ),
+    st.sampled_from(
+        [b"keep-alive", b"Keep-Alive", b"close", b"upgrade", b"websocket", b"h2c", b"100-continue", b"192.0.2.7, 192.0.2.1"]
+    ),
+    st.sampled_from(
+        [
+            b"https",
+            b"/pre",
+            b"for=192.0.2.8;host=x;proto=https",
+            b"",
+            b" ",
+            b"\t x\t ",
+            b"caf\xe9",
+            b"a\x00b",
+            b"a\x7fb",
+            b"a\rb",
+            b"a\nb",
+            b"a\r\n b",
+            b"v" * 40,
+        ]
+    ),
+)
+fields = joined(
+    names, st.sampled_from([b":", b": ", b":\t", b" :", b":  ", b""]), values, st.sampled_from([b"\r\n"] * 9 + [b"\n", b"\r"])
+)
+versions = st.sampled_from(
+    [b" HTTP/1.1\r\n"] * 9 + [b" HTTP/1.0\r\n", b" HTTP/2.0\r\n", b"  HTTP/1.1\r\n", b" http/1.1\r\n", b"\r\n", b" HTTP/1.1\n"]
+)
+requests = joined(
+    methods,
+    st.just(b" "),
+    targets,
+    versions,
+    st.sampled_from([b"Host: h\r\n"] * 5 + [b"host:h:80\r\n", b"Host: \r\n", b""]),
+    st.lists(fields, max_size=4).map(b"".join),
+    st.just(b"\r\n"),
+    st.sampled_from([b"", b"abc", b"3\r\nabc\r\n0\r\n\r\n", b"hello"]),
+)
+plain = st.builds(
+    lambda method, way, query, extra, body: (
+        b"%b /%b%b HTTP/1.1\r\nHost: h\r\n%b%b\r\n%b"
+        % (method, way, query, extra, b"Content-Length: %d\r\n" % len(body) if body else b"", body)
+    ),
+    st.sampled_from([b"GET", b"POST", b"HEAD", b"DELETE"]),
+    st.sampled_from(ways),
+    st.sampled_from([b"", b"?", b"?a=1&b=%20", b"/%41b?x"]),
+    st.lists(
+        st.sampled_from(
+            [
+                b"X-Token: t\r\n",
+                b"Connection: keep-alive\r\n",
+                b"X-Empty:\r\n",
+                b"Forwarded: for=192.0.2.8\r\n",
+                b"X-Forwarded-For: 192.0.2.9\r\n",
+            ]
+        ),
+        max_size=4,
+    ).map(b"".join),
+    st.sampled_from([b"", b"", b"abc", b"y" * 50]),
+)
+streams = st.lists(st.one_of(plain, plain, requests), min_size=1, max_size=4).map(b"".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=streams, cuts=st.lists(st.integers(1, 400), max_size=4))
+@example(data=b"GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /own HTTP/1.1\r\nHost: h\r\n\r\n", cuts=[32])
+@example(data=b"GET /twice HTTP/1.1\r\nHost: h\r\n\r\n", cuts=[])
+@example(
+    data=b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-Host: x\r\nX-Forwarded-Port: 1\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n", cuts=[]
+)
+def test_the_same_bytes_are_the_same_request_and_get_the_same_answer(data: bytes, cuts: list[int]) -> None:
+    pure, compiled = both(data, cuts, forwarded_allow_ips=("192.0.2.1",), forwarded_fields=FORWARDED)
+    assert compiled == pure
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    data=streams,
+    options=st.fixed_dictionaries(
+        {
+            "root_path": st.sampled_from(["", "/api"]),
+            "max_head_bytes": st.sampled_from([60, 120, 65_536]),
+            "max_headers": st.sampled_from([1, 2, 128]),
+            "max_target_bytes": st.sampled_from([5, 12, 16_384]),
+            "max_body_bytes": st.sampled_from([None, 0, 3]),
+            "body_buffer_bytes": st.sampled_from([3, 65_536]),
+            "server_header": st.booleans(),
+            "access_log": st.booleans(),
+        }
+    ),
+)
+def test_settings_mean_the_same(data: bytes, options: dict[str, Any]) -> None:
+    pure, compiled = both(data, [], **options)
+    assert compiled == pure
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    position=st.integers(0, 115),
+    value=st.integers(0, 255),
+    insert=st.booleans(),
+)
+def test_one_wrong_byte_anywhere_is_the_same_to_both(position: int, value: int, insert: bool) -> None:
+    head = (
+        b"POST /later/%41?b=c HTTP/1.1\r\nHost: example\r\nX-Token: abc\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nxyz"
+    )
+    data = head[:position] + bytes([value]) + head[position if insert else position + 1 :]
+    pure, compiled = both(data, [])
+    assert compiled == pure
+
+
+KINDS: list[tuple[bytes, bool]] = [
+    (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", True),
+    (b"HEAD /a%20b?c HTTP/1.1\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n", True),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", True),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", False),
+    (b"GET / HTTP/1.0\r\nHost: h\r\n\r\n", False),
+    (b"GET /| HTTP/1.1\r\nHost: h\r\n\r\n", False),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na", False),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", False),
+    *((request_bytes(workload), True) for workload in WORKLOADS if not workload.is_websocket),
+]
+
+
+@pytest.mark.parametrize(("data", "usual"), KINDS)
+def test_the_usual_request_is_handled_in_c_and_no_other(data: bytes, usual: bool) -> None:
+    from tercel.server.compiled import CompiledExchange
+
+    seen: list[type] = []
+
+    async def handler(ex: Exchange) -> None:
+        seen.append(type(ex))
+        await ex.respond(TEXT, await ex.body())
+
+    feed(direct_app(handler), config(), data, [], "compiled")
+    assert [kind is CompiledExchange for kind in seen] == [usual]
+
+
+def test_many_requests_leave_nothing_behind() -> None:
+    """Reference counts are kept by hand in the extension: a mistake would be a leak or a crash."""
+    import gc
+
+    async def main() -> tuple[int, int]:
+        from bench.protocol import Sink
+        from tercel.server import Server
+
+        async def handler(ex: Exchange) -> None:
+            ex.headers  # makes the list
+            ex.header(b"x-token")
+            await ex.respond(TEXT, await ex.body())
+
+        connection = connection_class("compiled")(Server(direct_app(handler), ServerConfig(port=0)))
+        connection.connection_made(Sink())  # type: ignore[arg-type]
+        data = b"POST /%41?q HTTP/1.1\r\nHost: h\r\nX-Token: abc\r\nContent-Length: 3\r\n\r\nxyz"
+        counts = []
+        for _ in range(3):
+            for _ in range(3_000):
+                connection.data_received(data)
+                if sys.version_info < (3, 12):
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+            gc.collect()
+            counts.append(sys.getallocatedblocks())
+        return counts[1], counts[2]
+
+    before, after = asyncio.run(main())
+    assert after - before < 100
+
+
+def test_an_environment_variable_forces_the_pure_protocol() -> None:
+    code = "from tercel.server.protocols import connection_class as c; print(c().__name__)"
+    for value, name in (("1", "HttpConnection"), ("0", "CompiledConnection"), ("", "CompiledConnection")):
+        environment = {**os.environ, "TERCEL_PURE": value}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == name
+
+
+def test_the_classes_say_what_they_are() -> None:
+    assert connection_class("pure") is HttpConnection
+    assert connection_class("compiled") is compiled_connection()
+    assert issubclass(connection_class("compiled"), HttpConnection)
