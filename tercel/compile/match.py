@@ -462,6 +462,13 @@ class RouteTable:
             return None
         return leaf.entry.payload, params
 
+    def first_scan(self, path: str) -> Any:
+        """The payload of the "scan" entry that is probed first for a path, or None."""
+        if self._scans.first == _NEVER:
+            return None
+        candidates = self._scans.candidates(path, _NEVER)
+        return candidates[0][1].payload if candidates else None
+
     def match_http(self, method: str, path: str, scope: Callable[[], Scope]) -> Hit | Partial | Miss:
         """What answers an HTTP request.
 

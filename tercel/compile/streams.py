@@ -161,7 +161,8 @@ async def _send_items(ex: Exchange, head: Head, generator: Any, encode: Callable
             if not begun:
                 begun = True
                 await ex.start(head)
-            await ex.write(data)
+            if not ex.write_at_once(data):
+                await ex.write(data)
         if not begun:
             await ex.start(head)
         await ex.finish()
@@ -327,7 +328,10 @@ async def _send_body_iterator(ex: Exchange, response: StreamingResponse) -> None
     try:
         async for chunk in iterator:
             data = chunk if isinstance(chunk, bytes | memoryview) else chunk.encode(response.charset)
-            await ex.write(data if type(data) is bytes else bytes(data))
+            if type(data) is not bytes:
+                data = bytes(data)
+            if not ex.write_at_once(data):
+                await ex.write(data)
     finally:
         close = getattr(iterator, "aclose", None)
         if close is not None:

@@ -177,6 +177,10 @@ class Exchange(ABC):
             OSError: the client is gone.
         """
 
+    def write_at_once(self, data: bytes) -> bool:
+        """Does what `write` does, if it need not wait. False: nothing was done, `write` must be awaited."""
+        return False
+
     @abstractmethod
     async def finish(self) -> None:
         """End a response begun with `start`."""

@@ -17,6 +17,7 @@ from tercel.compile.match import Entry
 from tercel.http.exchange import Exchange
 from tercel.http.limits import with_body_limit
 from tercel.routing.changes import Overrides
+from tercel.routing.files import KeptFiles, kept_files
 from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate
 from tercel.routing.operation import Operation
 from tercel.routing.replaced import replacements
@@ -181,7 +182,12 @@ def _probed(
     served = Served(_unserved, getattr(route, "methods", None), told, framework, limits)
     is_api = effective is not None and isinstance(effective.original_route, APIRoute)
     serve = route.handle if isinstance(route, IncludedRouter) or is_api else with_body_limit(route.handle, limit)
-    served.handler = _probed_handler(served, serve)
+    kept = kept_files(route) if limit is None else None
+    if kept is None:
+        served.handler = _probed_handler(served, serve)
+    else:
+        served.handler = _files_handler(served, serve, kept)
+        served.at_once = kept.answer_at_once
     kind = "scan"
     return Entry(str(getattr(route, "path", "")), None, {}, None, kind, served, _literal_prefix(route), probe)  # type: ignore[arg-type]
 
@@ -197,6 +203,18 @@ def _probed_handler(served: Served, app: ASGIApp) -> Callable[[Exchange], Corout
         async with AsyncExitStack() as stack:
             scope.setdefault("fastapi_middleware_astack", stack)
             await app(scope, ex.receive, ex.send)
+
+    return handle
+
+
+def _files_handler(served: Served, app: ASGIApp, kept: KeptFiles) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
+    """As `_probed_handler`; a file that was sent is kept for the next request."""
+    answer = _probed_handler(served, app)
+
+    async def handle(ex: Exchange) -> None:
+        await answer(ex)
+        if ex.native and ex.method == "GET":
+            await kept.keep(ex.path, kept.files.get_path(ex.scope))
 
     return handle
 

@@ -55,10 +55,11 @@ class Served:
 
     Attributes:
         plan: what the handler does, where it is a compiled or interpreted one that stays as it is.
+        at_once: for a "scan" entry: answers some exchanges without being asked whether it matches; None for all others.
         ends_with_response: nothing happens in the handler after its response; found out with the first request that asks.
     """
 
-    __slots__ = ("ends_with_response", "form_limits", "framework", "handler", "methods", "plan", "redirects", "said")
+    __slots__ = ("at_once", "ends_with_response", "form_limits", "framework", "handler", "methods", "plan", "redirects", "said")
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Served:
         self.redirects = True
         self.plan: Callable[[], Plan] | None = None
         self.ends_with_response: bool | None = None
+        self.at_once: Callable[[Exchange], Coroutine[Any, Any, None] | None] | None = None
 
     def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
         """Writes the match into the scope, where user code and integrations read it."""
@@ -131,6 +133,12 @@ class Assembly:
                 ex.entry = served
                 ex.rescue = self.rescue
                 return served.handler(ex)
+            scanned: Served | None = self.table.first_scan(ex.path)
+            if scanned is not None and scanned.at_once is not None:
+                answering = scanned.at_once(ex)
+                if answering is not None:
+                    ex.rescue = self.rescue
+                    return answering
         ex.rescue = None
         return self.answer_watched(ex)
 

@@ -329,6 +329,9 @@ class HttpExchange(Exchange):
             raise self._not_streaming()
         await self._stream.write(data)
 
+    def write_at_once(self, data: bytes) -> bool:
+        return self._stream is not None and self._stream.write_at_once(data)
+
     async def finish(self) -> None:
         if self._stream is None:
             raise self._not_streaming()

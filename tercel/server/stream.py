@@ -111,6 +111,21 @@ class ResponseStream:
             with contextlib.suppress(OSError):
                 self.flush()
 
+    def write_at_once(self, data: bytes) -> bool:
+        """Hold a piece for later, in the usual case; False where `write` has more to look at."""
+        size = len(data)
+        held_bytes = self._held_bytes + size
+        if size == 0 or held_bytes >= self._gather_bytes or self._left_bytes is not None or self._silent:
+            return False
+        connection = self._connection
+        if connection.lost or connection.write_paused:
+            return False
+        self._exchange.sent_body_bytes += size
+        self._held.append(data)
+        self._held_bytes = held_bytes
+        self._schedule_flush()
+        return True
+
     async def write(self, data: bytes) -> None:
         """Send a piece.
 
