@@ -139,8 +139,9 @@ def _is_pristine(files: StaticFiles) -> bool:
 
 def kept_files(route: Any) -> KeptFiles | None:
     """For a mount of plain static files below a literal path; None for everything else, which has to be called."""
-    if type(route) is not routing.Mount or type(route.app) is not StaticFiles or "{" in route.path or not _is_pristine(route.app):
+    app: Any = getattr(route, "app", None)
+    if type(route) is not routing.Mount or type(app) is not StaticFiles or "{" in route.path or not _is_pristine(app):
         return None
     if any(vars(cls).get(name) is not method for cls, name, method in _ORIGINAL):
         return None
-    return KeptFiles(route.app)
+    return KeptFiles(app)
