@@ -326,12 +326,9 @@ async def _send_body_iterator(ex: Exchange, response: StreamingResponse) -> None
     await ex.start(_head(response))
     iterator: Any = response.body_iterator
     try:
-        async for chunk in iterator:
-            data = chunk if isinstance(chunk, bytes | memoryview) else chunk.encode(response.charset)
-            if type(data) is not bytes:
-                data = bytes(data)
-            if not ex.write_at_once(data):
-                await ex.write(data)
+        await ex.write_each(
+            iterator, lambda chunk: bytes(chunk) if isinstance(chunk, bytes | memoryview) else chunk.encode(response.charset)
+        )
     finally:
         close = getattr(iterator, "aclose", None)
         if close is not None:

@@ -181,6 +181,15 @@ class Exchange(ABC):
         """Does what `write` does, if it need not wait. False: nothing was done, `write` must be awaited."""
         return False
 
+    async def write_each(self, pieces: AsyncIterator[Any], encode: Callable[[Any], bytes]) -> None:
+        """Writes what an iterator gives, piece by piece; raises as `write`.
+
+        Args:
+            encode: makes bytes of pieces of another type.
+        """
+        async for piece in pieces:
+            await self.write(piece if type(piece) is bytes else encode(piece))
+
     @abstractmethod
     async def finish(self) -> None:
         """End a response begun with `start`."""

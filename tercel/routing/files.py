@@ -31,8 +31,6 @@ _SETTLED_S: Final = 2.0
 """A file is kept only this long after its last change: two changes within the resolution of a file system's clock look alike."""
 _RETRY_S: Final = 60.0
 """A file that could not be kept is looked at again only after so long."""
-_CONDITIONS: Final = (b"range", b"if-none-match", b"if-modified-since")
-"""Fields of a request for which the response may be another one (RFC 9110 §13, §14)."""
 
 
 def _methods(cls: type) -> dict[str, Any]:
@@ -62,6 +60,7 @@ class KeptFiles:
 
     def __init__(self, files: StaticFiles) -> None:
         self.files = files
+        self._attributes = len(vars(files))  # a method that is replaced on the object is one more
         self._kept: dict[str, _Kept] = {}
         self._size_bytes = 0
         self._tried: dict[str, float] = {}
@@ -69,14 +68,18 @@ class KeptFiles:
     def answer_at_once(self, ex: Exchange) -> Coroutine[Any, Any, None] | None:
         """What answers a request for a file that is kept and has not changed; None leaves it to `StaticFiles`."""
         kept = self._kept.get(ex.path)
-        if kept is None or ex.method != "GET" or any(ex.header(name) is not None for name in _CONDITIONS):
+        if kept is None or ex.method != "GET":
+            return None
+        header = ex.header
+        # The response may be another one for these fields (RFC 9110 §13, §14).
+        if header(b"range") is not None or header(b"if-none-match") is not None or header(b"if-modified-since") is not None:
             return None
         try:
             # A system call on the loop: the file was read before, so that its inode is in memory.
             unchanged = _signature(os.stat(kept.file)) == kept.signature
         except OSError:
             unchanged = False
-        if not unchanged or not _is_pristine(self.files):
+        if not unchanged or len(vars(self.files)) != self._attributes or len(self.files.all_directories) != 1:
             self._forget(ex.path)
             return None
         return _respond(ex, kept)

@@ -332,6 +332,11 @@ class HttpExchange(Exchange):
     def write_at_once(self, data: bytes) -> bool:
         return self._stream is not None and self._stream.write_at_once(data)
 
+    async def write_each(self, pieces: AsyncIterator[Any], encode: Callable[[Any], bytes]) -> None:
+        if self._stream is None:
+            raise self._not_streaming()
+        await self._stream.write_each(pieces, encode)
+
     async def finish(self) -> None:
         if self._stream is None:
             raise self._not_streaming()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from tercel.http.exchange import Head
 from tercel.server.wire import render, status_forbids_body
@@ -107,9 +108,12 @@ class ResponseStream:
 
     def flush_quietly(self) -> None:
         """As `flush`; that the client is gone is for the next write to say."""
-        if not self._connection.lost:
-            with contextlib.suppress(OSError):
-                self.flush()
+        if self._connection.lost:
+            self._held.clear()
+            self._held_bytes = 0
+            return
+        with contextlib.suppress(OSError):
+            self.flush()
 
     def write_at_once(self, data: bytes) -> bool:
         """Hold a piece for later, in the usual case; False where `write` has more to look at."""
@@ -120,11 +124,23 @@ class ResponseStream:
         connection = self._connection
         if connection.lost or connection.write_paused:
             return False
-        self._exchange.sent_body_bytes += size
         self._held.append(data)
         self._held_bytes = held_bytes
         self._schedule_flush()
         return True
+
+    async def write_each(self, pieces: AsyncIterator[Any], encode: Callable[[Any], bytes]) -> None:
+        """Send what an iterator gives; see `Exchange.write_each`."""
+        held = self._held
+        gather_bytes = self._gather_bytes if self._left_bytes is None and not self._silent else 0
+        async for piece in pieces:
+            data = piece if type(piece) is bytes else encode(piece)
+            # What is held already goes out when this coroutine suspends, and this with it.
+            if held and (held_bytes := self._held_bytes + len(data)) < gather_bytes:
+                held.append(data)
+                self._held_bytes = held_bytes
+            elif not self.write_at_once(data):
+                await self.write(data)
 
     async def write(self, data: bytes) -> None:
         """Send a piece.
@@ -145,7 +161,6 @@ class ResponseStream:
             self._left_bytes -= size
         if size == 0 or self._silent:
             return
-        exchange.sent_body_bytes += size
         self._held.append(data)
         self._held_bytes += size
         if self._held_bytes >= self._gather_bytes:
@@ -173,6 +188,7 @@ class ResponseStream:
             pieces.append(self._head)
             self._head = None
         if self._held:
+            self._exchange.sent_body_bytes += self._held_bytes
             if self._chunked:
                 # How a body is cut into chunks means nothing (RFC 9112 §7.1), so what was gathered is one chunk.
                 pieces.append(b"%x\r\n" % self._held_bytes)
@@ -181,7 +197,7 @@ class ResponseStream:
                 last = False
             else:
                 pieces.extend(self._held)
-            self._held = []
+            self._held.clear()
             self._held_bytes = 0
         if last and self._chunked and not self._silent:
             pieces.append(b"0\r\n\r\n")
