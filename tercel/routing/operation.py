@@ -27,6 +27,7 @@ from tercel.http.asgi import ASGIExchange, WebSocketExchange
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.errors import FastAPIError
 from tercel.http.limits import FormLimits, with_body_limit
+from tercel.http.websocket import websocket_of
 from tercel.plan import Plan
 from tercel.routing import patched
 from tercel.routing.changes import Overrides, changes
@@ -271,7 +272,7 @@ def websocket_session(func: Callable[[WebSocket], Awaitable[None]]) -> ASGIApp:
     """An ASGI application around a function that talks to a WebSocket."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        session = WebSocket(scope, receive=receive, send=send)
+        session = websocket_of(scope, receive, send)
 
         async def talk(scope: Scope, receive: Receive, send: Send) -> None:
             async with AsyncExitStack() as request_stack:

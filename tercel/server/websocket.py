@@ -125,6 +125,19 @@ class WebSocketSession(FlowControl, WSListener):
             self._taken()
         return message
 
+    def take_at_once(self) -> Message | None:
+        """What `receive` returns for a connection that was accepted, if it is here; otherwise None."""
+        if not self._queue:
+            return None if self._disconnect is None else dict(self._disconnect)
+        message = self._queue.popleft()
+        if self._reading_paused:
+            self._taken()
+        return message
+
+    def arrival(self) -> asyncio.Future[None]:
+        """Ends when `take_at_once` may have something. To be awaited at once."""
+        return self._receivers.future()
+
     def _taken(self) -> None:
         # What is left is counted when it matters, so that the usual case counts nothing.
         self._queue_bytes = sum(len(message.get("text") or message.get("bytes") or b"") for message in self._queue)
@@ -187,6 +200,14 @@ class WebSocketSession(FlowControl, WSListener):
         elif self._server_closed(kind):
             return
         raise RuntimeError(f"ASGI message {kind!r} does not fit a WebSocket that is {self._state_name()}")
+
+    def send_at_once(self, data: str | bytes) -> bool:
+        """Send a message, unless it would have to wait or cannot be sent; then False, and nothing was done."""
+        ws = self._ws
+        if self._state != _OPEN or self.write_paused or self._deflate is not None or ws is None:
+            return False
+        ws.send(_TEXT if isinstance(data, str) else _BINARY, data)
+        return True
 
     async def _room_to_write(self) -> None:
         if self._config.ws_queue_policy == "close":
