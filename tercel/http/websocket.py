@@ -26,12 +26,15 @@ class DirectSession(Protocol):
 
     def take_at_once(self) -> Message | None:
         """What `receive` would return, if it is here; otherwise None."""
+        ...
 
     def arrival(self) -> Awaitable[None]:
         """Ends when something arrives that `take_at_once` may return. To be awaited at once."""
+        ...
 
     def send_at_once(self, data: str | bytes) -> bool:
         """Sends a text or binary message. False, and nothing was done, if it has to wait or cannot be sent: then `send` decides."""
+        ...
 
 
 class DirectWebSocket(WebSocket):
