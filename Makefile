@@ -14,10 +14,10 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden bench conformance docs lock env clean
+.PHONY: help demo test test-all check format golden bench bench-startup bench-lock conformance docs lock env clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## serve the reference application (PORT=8000, HOST=127.0.0.1); it says where it listens once it does
 	@py=$$($(ENVIRONMENT) ensure demo $(PYTHON)) && exec $$py -m tercel run demo.app:app --host $(HOST) --port $(PORT) $(ARGS)
@@ -43,9 +43,15 @@ docs: ## run every example in docs/ and README.md
 conformance: ## FastAPI's own test suite on Tercel (PYTHON=3.11, ENGINE=interpreted, ARGS="tests/test_sse.py")
 	@python3 -m tools.conformance $(ARGS)
 
-bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=3 SECONDS=3)
+bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 SECONDS=1; ARGS=--check only verifies)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \
 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
+
+bench-startup: ## start-up and memory with 10 to 1,000 routes, one request among up to 10,000 (ROUNDS=5)
+	@$(call each,$(firstword $(PYTHONS)),$$py bench/startup.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS))
+
+bench-lock: ## rewrite the locks of the benchmark's peers
+	@$(call each,$(firstword $(PYTHONS)),$$py -c "from bench.environments import write_locks; write_locks()")
 
 lock: ## rewrite requirements/ from pyproject.toml (UPGRADE=1 takes newer versions too)
 	@$(ENVIRONMENT) lock $(if $(UPGRADE),--upgrade)

@@ -42,9 +42,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of: {' '.join(c.name for c in CONTENDERS)} (default: all)")
     parser.add_argument("--work", default="", metavar="NAMES", help=f"of: {' '.join(w.name for w in WORKLOADS)} H12 (default: all)")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="how often everything is measured (default: 3, the least for a median)"
+        "--rounds", type=int, default=4, help="how often everything is measured (default: 4, which takes about twenty minutes)"
     )
-    parser.add_argument("--seconds", type=float, default=3, help="length of one measurement, whole seconds for HTTP (default: 3)")
+    parser.add_argument("--seconds", type=float, default=1, help="length of one measurement, whole seconds for HTTP (default: 1)")
     parser.add_argument("--output", type=Path, help="where the report goes (default of a complete run: docs/benchmarks/results.md)")
     parser.add_argument("--check", action="store_true", help="verify the answers of every contender, measure nothing")
     history = parser.add_mutually_exclusive_group()

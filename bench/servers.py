@@ -136,6 +136,14 @@ class Server:
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / TICKS_PER_S
 
+    def resident_mb(self) -> float:
+        """Memory that the started process holds, in MB (10^6 bytes); 0 once it has ended."""
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        except OSError:
+            return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def stop(self) -> None:
         """End the server and what it started."""
         self.wake()

@@ -20,6 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from copy import copy
+from types import FunctionType
 from typing import Annotated, Any, ForwardRef, Literal, NoReturn, get_args, get_origin
 
 from pydantic import AliasChoices
@@ -108,13 +109,21 @@ def get_typed_annotation(annotation: Any, globalns: dict[str, Any]) -> Any:
 
 def get_typed_signature(call: Callable[..., Any]) -> inspect.Signature:
     """The signature of a callable with its annotations resolved against the globals of the function inside wrappers."""
-    globalns = getattr(inspect.unwrap(call), "__globals__", {})
-    parameters = _signature(call).parameters.values()
-    return inspect.Signature([p.replace(annotation=get_typed_annotation(p.annotation, globalns)) for p in parameters])
+    parameters = list(_signature(call).parameters.values())
+    if any(isinstance(p.annotation, str) for p in parameters):
+        globalns = getattr(inspect.unwrap(call), "__globals__", {})
+        parameters = [p.replace(annotation=get_typed_annotation(p.annotation, globalns)) for p in parameters]
+    return inspect.Signature(parameters)
 
 
 def get_typed_return_annotation(call: Callable[..., Any]) -> Any:
-    annotation = _signature(call).return_annotation
+    if sys.version_info < (3, 14) and type(call) is FunctionType and not call.__dict__:
+        # A plain function says it itself; only what is written as a string has to be resolved.
+        annotation = call.__annotations__.get("return", inspect.Signature.empty)
+        if isinstance(annotation, str):
+            annotation = _signature(call).return_annotation
+    else:
+        annotation = _signature(call).return_annotation
     if annotation is inspect.Signature.empty:
         return None
     return get_typed_annotation(annotation, getattr(inspect.unwrap(call), "__globals__", {}))

@@ -7,6 +7,7 @@ almost everywhere. Knows nothing of routes. Read `tercel.openapi.document` next 
 from collections.abc import Callable, Mapping
 from enum import Enum
 from importlib.util import find_spec
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
@@ -41,10 +42,33 @@ else:
             return {"type": "string", "format": "email"}
 
 
-class BaseModelWithConfig(BaseModel):
-    """An object that may carry fields of its own."""
+class _SignatureOnDemand:
+    """`__signature__` of a model whose validator is not built yet: whoever asks for it has it built."""
 
-    model_config = ConfigDict(extra="allow")
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> Signature:
+        self.model.model_rebuild()  # puts pydantic's own in this one's place
+        return signature(self.model)
+
+
+class BaseModelWithConfig(BaseModel):
+    """An object that may carry fields of its own.
+
+    Validators are built with the first document or security scheme, not at import: all of them together take longer than the rest
+    of the framework.
+    """
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__signature__ = _SignatureOnDemand(cls)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
+
+
+BaseModelWithConfig.__signature__ = _SignatureOnDemand(BaseModelWithConfig)  # type: ignore[assignment] # pyright: ignore[reportAttributeAccessIssue]
 
 
 # -- the document itself -------------------------------------------------------------------------------------------------------
@@ -285,6 +309,10 @@ class Parameter(ParameterBase):
     in_: ParameterInType = Field(alias="in")
 
 
+# As FastAPI's own, which shows its base's fields before it is used for the first time.
+del Parameter.__signature__
+
+
 class Header(ParameterBase):
     """§4.8.21."""
 
@@ -496,8 +524,3 @@ class OpenAPI(BaseModelWithConfig):
     security: list[dict[str, list[str]]] | None = None
     tags: list[Tag] | None = None
     externalDocs: ExternalDocumentation | None = None
-
-
-Schema.model_rebuild()
-Operation.model_rebuild()
-Encoding.model_rebuild()
