@@ -26,8 +26,10 @@ class Page(BaseModel):
     score: float = 0.0
 
 
-def get_token(x_token: Annotated[str, Header()] = "none") -> str:
-    return x_token
+if TYPE_CHECKING or PACKAGE != "starlette":
+
+    def get_token(x_token: Annotated[str, Header()] = "none") -> str:
+        return x_token
 
 
 @cache

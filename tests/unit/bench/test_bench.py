@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.apps import limit_app
+from bench.apps import limit_app, many_app
 from bench.contenders import BASELINE, CONTENDERS, Contender, choose_contenders
 from bench.environments import LOCKS, ROOT, Failure
 from bench.goals import GOALS, make_goal_table, replace_summary
@@ -29,6 +29,7 @@ from bench.report import make_history_line, make_report
 from bench.results import Cell, Run
 from bench.run import run_round
 from bench.servers import choose_cores
+from bench.startup import make_contender
 from bench.workloads import WORKLOADS, choose_workloads
 from tercel.server import serving
 
@@ -274,3 +275,18 @@ def test_the_readme_gets_three_numbers_between_its_markers_and_keeps_the_rest(tm
     readme.write_text("no markers\n", "utf-8")
     assert not replace_summary(readme, make_complete_run())
     assert "<!-- BENCH: begin" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_application_of_many_routes_has_as_many_as_it_says_and_answers_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    from starlette.testclient import TestClient
+
+    monkeypatch.setattr(many_app, "COUNT", 100)
+    for app in (many_app.make_app(), many_app.make_starlette()):
+        client = TestClient(app)
+        assert client.get("/group9/plain1").json() == {"message": "hello"}
+        assert client.get("/group10/plain1").status_code == 404
+    document = TestClient(many_app.make_app()).get("/openapi.json").text
+    assert document.count("operationId") == 100
+    command = make_contender("tercel", 1000)
+    assert "bench.apps.many_app:app" in command.command
+    assert command.variables["BENCH_ROUTES"] == "1000"
