@@ -14,10 +14,11 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden bench bench-startup bench-lock conformance docs lock env clean
+.PHONY: help demo test test-all check format golden bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock env \
+  clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## serve the reference application (PORT=8000, HOST=127.0.0.1); it says where it listens once it does
 	@py=$$($(ENVIRONMENT) ensure demo $(PYTHON)) && exec $$py -m tercel run demo.app:app --host $(HOST) --port $(PORT) $(ARGS)
@@ -42,6 +43,12 @@ docs: ## run every example in docs/ and README.md
 
 conformance: ## FastAPI's own test suite on Tercel (PYTHON=3.11, ENGINE=interpreted, ARGS="tests/test_sse.py")
 	@python3 -m tools.conformance $(ARGS)
+
+ecosystem: ## other packages' test suites on FastAPI and on Tercel, compared; docs/ecosystem.md (ONLY="cadwyn svcs", ENGINE=interpreted)
+	@python3 -m tools.ecosystem $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
+ecosystem-openapi: ## the OpenAPI documents of real applications on FastAPI and on Tercel, compared byte by byte (ONLY=...)
+	@python3 -m tools.ecosystem openapi $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
 bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 SECONDS=1; ARGS=--check only verifies)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \

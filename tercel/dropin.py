@@ -90,6 +90,15 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             from tercel.routing.replaced import watch
 
             watch(module)
+        elif name == f"{_NAME}.exceptions":
+            _say_fastapi(module)
+
+
+def _say_fastapi(module: ModuleType) -> None:
+    """Lets exceptions say that they are FastAPI's: their module is what tracebacks, traces and error reports are grouped by."""
+    for thing in vars(module).values():
+        if isinstance(thing, type) and issubclass(thing, BaseException) and thing.__module__.startswith("tercel."):
+            thing.__module__ = f"{_NAME}.exceptions"
 
 
 def installed() -> bool:

@@ -33,6 +33,7 @@ __all__ = [
     "model_type",
     "multipart_incorrect_install_error",
     "multipart_not_installed_error",
+    "normalise_for_model",
     "should_embed",
 ]
 
@@ -119,7 +120,7 @@ def form_models(field: ModelField) -> list[type[BaseModel]]:
     return [model] if model is not None else form_union_models(info.annotation)
 
 
-def _normalise_for_model(value: Any, *, model: type[BaseModel]) -> Any:
+def normalise_for_model(value: Any, *, model: type[BaseModel]) -> Any:
     """The items of a form as one branch of a union wants them: its lists as lists, its scalars as the last value."""
     from tercel.analyse.take import form_items  # at call time: `take` reads the predicates above
 
@@ -143,7 +144,7 @@ def add_form_union_validators(annotation: Any) -> Any:
         if get_origin(branch) is Annotated:
             model, *metadata = get_args(branch)
         tag = next((item for item in reversed(metadata) if isinstance(item, Tag)), Tag(model.__name__))
-        branches.append(Annotated[branch, BeforeValidator(partial(_normalise_for_model, model=model)), tag])
+        branches.append(Annotated[branch, BeforeValidator(partial(normalise_for_model, model=model)), tag])
     return Union[tuple(branches)]  # noqa: UP007 - built at run time
 
 

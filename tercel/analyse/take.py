@@ -33,7 +33,7 @@ from tercel.analyse.forms import form_models, is_json_field, should_embed
 from tercel.declare import markers
 from tercel.plan import FAILED
 
-__all__ = ["BodyTaker", "ParamTaker", "form_items", "take_params"]
+__all__ = ["BodyTaker", "ParamTaker", "form_items", "is_supplied", "multi_value", "take_params"]
 
 Errors = list[Any]
 Quick = Callable[[Any, Errors], Any]
@@ -264,14 +264,15 @@ async def _form_values(fields: Sequence[ModelField], form: FormData) -> list[tup
     return items
 
 
-def _is_supplied(model: type[BaseModel], form: FormData) -> bool:
+def is_supplied(model: type[BaseModel], received_body: FormData) -> bool:
+    """Whether a form has anything for a model: a field of its own, or any field where the model cares for others."""
     names = {alias for field in get_cached_model_fields(model) for alias, _ in param_aliases(field)}
-    return bool(names.intersection(form) or (model.model_config.get("extra") in ("allow", "forbid") and form))
+    return bool(names.intersection(received_body) or (model.model_config.get("extra") in ("allow", "forbid") and received_body))
 
 
 async def _form_model_value(field: ModelField, models: Sequence[type[BaseModel]], form: FormData) -> Any:
     nullable = type(None) in get_args(field.field_info.annotation)
-    if nullable and not any(_is_supplied(model, form) for model in models):
+    if nullable and not any(is_supplied(model, form) for model in models):
         return Undefined
     fields = get_cached_model_fields(models[0]) if len(models) == 1 else []
     return {alias: value for alias, value, _ in await _form_values(fields, form)}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequenc
 from contextlib import AsyncExitStack
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tercel.analyse.annotations import lenient_issubclass
 from tercel.analyse.dependant import CacheKey, Dependant, cache_key, style_of, uses_scopes
 from tercel.analyse.fields import ModelField, ModelNameMap, SchemaMode
-from tercel.analyse.forms import body_field_of
+from tercel.analyse.forms import body_field_of, form_models
 from tercel.analyse.signature import _INJECTED as INJECTED
 from tercel.analyse.signature import _add_field as add_field
 from tercel.analyse.take import BodyTaker, take_params
@@ -80,6 +81,12 @@ def add_non_field_param_to_dependency(*, param_name: str, type_annotation: Any, 
 def get_body_field(*, body_params: list[ModelField], name: str, embed_body_fields: bool) -> ModelField | None:
     """The field that stands for the whole body; None without body parameters."""
     return body_field_of(body_params, name=name, embed=embed_body_fields)
+
+
+def get_form_model(field: ModelField) -> type[BaseModel] | None:
+    """The one model whose fields are spread over a form; None where there is none, or a union."""
+    models = form_models(field)
+    return models[0] if len(models) == 1 else None
 
 
 def request_params_to_args(

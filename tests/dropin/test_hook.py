@@ -30,6 +30,25 @@ def test_submodules_are_attributes_after_import_fastapi(hooked: Hooked) -> None:
     assert "tercel" in printed
 
 
+def test_exceptions_say_that_they_are_fastapis_and_can_be_pickled(hooked: Hooked) -> None:
+    printed = hooked(
+        "import pickle, traceback\n"
+        "from fastapi.exceptions import FastAPIDeprecationWarning, HTTPException, RequestValidationError\n"
+        "from starlette.exceptions import HTTPException as Starlettes\n"
+        "print(RequestValidationError.__module__, FastAPIDeprecationWarning.__module__, Starlettes.__module__)\n"
+        "assert pickle.loads(pickle.dumps(HTTPException)) is HTTPException\n"
+        "print(traceback.format_exception(HTTPException(404))[-1])"
+    )
+    assert printed.split() == [
+        *["fastapi.exceptions"] * 2,
+        "starlette.exceptions",
+        "fastapi.exceptions.HTTPException:",
+        "404:",
+        "Not",
+        "Found",
+    ]
+
+
 def test_a_module_under_two_names_is_one_object_and_keeps_its_own_spec(hooked: Hooked) -> None:
     printed = hooked(
         "import fastapi.routing, tercel.compat.fastapi.routing as facade\n"

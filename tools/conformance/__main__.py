@@ -14,18 +14,14 @@ any Python from 3.11 with nothing installed. Read `ledger` next for how results 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
-import shutil
-import subprocess
 import sys
-import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from tools.conformance.ledger import DEMANDED, Ledger, write_demanded
-from tools.environment import CACHE, ROOT, Problem, find_python, find_uv, run, version_of
+from tools.environment import CACHE, ROOT, Problem, find_uv, run, version_of
+from tools.suites import Environment, download, interpreter, run_pytest, unpack
 
 HERE = Path(__file__).resolve().parent
 HOME = CACHE / "conformance"
@@ -47,26 +43,14 @@ def ensure_environment(wanted: str | None, *, original: bool = False) -> Path:
     Raises:
         Problem: no interpreter, or an installation that failed.
     """
-    python = find_python(wanted)
-    number = ".".join(map(str, version_of(python) or ()))
-    home = CACHE / "env" / f"{'original' if original else 'conformance'}-{number}"
-    inside, stamp, lock = home / "bin" / "python", home / "installed", HERE / "requirements.txt"
-    state = hashlib.sha256(lock.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + str(ROOT).encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == state and version_of(inside) is not None:
-        return inside
-    say(f"preparing {home.relative_to(ROOT)} (Python {number})")
-    uv = find_uv()
-    if version_of(inside) is None:
-        run([uv, "venv", "--quiet", "--clear", "--no-python-downloads", "--python", python, str(home)])
-    stamp.unlink(missing_ok=True)
-    run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(inside), str(lock)])
+    python, number = interpreter(wanted)
     subject = ["--require-hashes", "--requirement", str(HERE / "sdist.txt")] if original else ["--editable", str(ROOT)]
-    run([uv, "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", str(inside), *subject])
-    stamp.write_text(state)
-    return inside
+    home = CACHE / "env" / f"{'original' if original else 'conformance'}-{number}"
+    then = [["--no-build-isolation", *subject]]
+    return Environment(home, HERE / "requirements.txt", hashed=True, then=then).ensure(python, say)
 
 
-def download(python: Path) -> Path:
+def fetch(python: Path) -> Path:
     """The source distribution, fetched on first use.
 
     Raises:
@@ -75,23 +59,16 @@ def download(python: Path) -> Path:
     archive = HOME / f"{SUITE}.tar.gz"
     if not archive.exists():
         say(f"downloading {SUITE}")
-        pip = [str(python), "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation"]
-        run([*pip, "--require-hashes", "--requirement", str(HERE / "sdist.txt"), "--dest", str(HOME)])
+        download(python, HERE / "sdist.txt", HOME, isolated=False)
     return archive
 
 
-def unpack(archive: Path, *, with_fastapi: bool) -> Path:
+def ready(archive: Path, *, with_fastapi: bool) -> Path:
     """The folder of the suite; FastAPI's own code is in it only where the original is to be run."""
     target = HOME / ("original" if with_fastapi else "suite")
-    if not target.exists():
-        fresh = HOME / f"{target.name}.new"
-        shutil.rmtree(fresh, ignore_errors=True)
-        with tarfile.open(archive) as tar:
-            tar.extractall(fresh, filter="data")
-        if not with_fastapi:
-            shutil.rmtree(fresh / SUITE / "fastapi")
-        fresh.rename(target)
-    return target / SUITE
+    if target.exists():
+        return target / SUITE
+    return unpack(archive, target, without=[] if with_fastapi else ["fastapi"])
 
 
 def run_suite(
@@ -106,24 +83,11 @@ def run_suite(
     Raises:
         Problem: pytest did not get to the end.
     """
-    results = HOME / f"outcomes-{os.getpid()}.json"
-    command = [str(python), "-m", "pytest", "-q", "-p", "outcomes", f"--outcomes={results}", "-n", workers, "--tb=short", "-rfE"]
-    command += ["-p", "no:sugar", "-p", "no:cacheprovider", "--maxfail=100000"]
-    command += [f"--ignore={path}" for path in [*NEVER_RUN, *without]]
+    arguments = ["-n", workers, *(f"--ignore={path}" for path in [*NEVER_RUN, *without])]
     # On the original a slow machine must not change the facts.
-    command += ["-p", "tercel.dropin"] if hook else ["-o", "timeout=180"]
-    path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "TERCEL_ENGINE": engine, "PYTHONDONTWRITEBYTECODE": "1"}
-    code = subprocess.run([*command, *(paths or ["tests"])], cwd=folder, env=environment).returncode
-    try:
-        outcomes: dict[str, str] = json.loads(results.read_text("utf-8"))
-    except FileNotFoundError:
-        raise Problem(f"pytest stopped with exit code {code} before it had run the tests") from None
-    finally:
-        results.unlink(missing_ok=True)
-    if code not in (0, 1):
-        raise Problem(f"pytest stopped with exit code {code}")
-    return outcomes
+    arguments += ["-p", "tercel.dropin"] if hook else ["-o", "timeout=180"]
+    results = HOME / f"outcomes-{os.getpid()}.json"
+    return run_pytest(python, folder, [*arguments, *(paths or ["tests"])], results, environment={"TERCEL_ENGINE": engine})
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -131,7 +95,7 @@ def compare(arguments: argparse.Namespace) -> int:
     python = ensure_environment(arguments.python)
     number = ".".join(map(str, version_of(python) or ()))
     ledger = Ledger.read(HERE, number)
-    folder = unpack(download(python), with_fastapi=False)
+    folder = ready(fetch(python), with_fastapi=False)
     whole = [path.rstrip("/") for path in ledger.excuses if "::" not in path]
     outcomes = run_suite(
         python, folder, arguments.paths, hook=True, engine=arguments.engine, workers=arguments.workers, without=whole
@@ -147,7 +111,7 @@ def record(arguments: argparse.Namespace) -> int:
     """Runs the original and writes down what passes on it."""
     python = ensure_environment(arguments.python, original=True)
     number = ".".join(map(str, version_of(python) or ()))
-    folder = unpack(download(python), with_fastapi=True)
+    folder = ready(fetch(python), with_fastapi=True)
     outcomes = run_suite(python, folder, arguments.paths, hook=False, engine="compiled", workers=arguments.workers)
     write_demanded(HERE, number, outcomes)
     passed = sum(outcome == "passed" for outcome in outcomes.values())
@@ -168,7 +132,7 @@ def lock(arguments: argparse.Namespace) -> int:
     bare = HOME / "pip"
     run([uv, "venv", "--quiet", "--clear", "--seed", "--no-python-downloads", "--python", sys.executable, str(bare)])
     run([uv, "pip", "install", "--quiet", "--python", str(bare / "bin" / "python"), "pdm-backend"])
-    group = unpack(download(bare / "bin" / "python"), with_fastapi=True) / "pyproject.toml"
+    group = ready(fetch(bare / "bin" / "python"), with_fastapi=True) / "pyproject.toml"
     command = [
         uv,
         "pip",

@@ -17,6 +17,8 @@ from tercel.analyse.fields import get_model_name_map as get_model_name_map
 from tercel.analyse.fields import get_schema_from_model_field as get_schema_from_model_field
 from tercel.analyse.flat import flat_fields as _get_flat_fields_from_params
 from tercel.analyse.flat import get_flat_params as get_flat_params
+from tercel.analyse.flat import param_aliases as _get_param_aliases
+from tercel.analyse.flat import param_model as _get_param_model
 from tercel.compat.counterparts import get_cache_key as _get_cache_key
 from tercel.compat.counterparts import get_openapi_operation_parameters as _get_openapi_operation_parameters
 from tercel.datastructures import DefaultPlaceholder as DefaultPlaceholder

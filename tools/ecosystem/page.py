@@ -1,0 +1,118 @@
+"""The results, kept in `results.json`, and the page `docs/ecosystem.md` that is written from them. Runs nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from tools.ecosystem.catalogue import HERE, Application, Suite
+from tools.environment import ROOT
+
+RESULTS = HERE / "results.json"
+PAGE = ROOT / "docs" / "ecosystem.md"
+_LOCK = threading.Lock()
+
+Results = dict[str, dict[str, dict[str, Any]]]
+
+HEAD = """\
+# The ecosystem
+
+<!-- Written by `make ecosystem` and `make ecosystem-openapi`; what is edited here is lost. -->
+
+Other people's test suites, as their source distributions carry them, run once on FastAPI and once on Tercel: in two environments
+from the same lock, where `tercel dropin install` has put Tercel in FastAPI's place in the second. Tests are compared by id, and
+**what passes on FastAPI has to pass on Tercel**. A suite is not changed, and no test is left out because of Tercel; what a suite
+needs and is not here (a database server, a network) fails on both sides.
+
+```console
+$ make ecosystem                           # all of them: the better part of an hour on two cores
+$ make ecosystem ONLY="cadwyn svcs"        # some of them; the other rows stay as they are
+$ make ecosystem-openapi                   # the OpenAPI documents of real applications
+```
+
+`tools/ecosystem/suites.toml` says what is run, with the version and the hash of every source distribution; the files in
+`tools/ecosystem/locks` pin what the environments hold.
+"""
+
+
+def read() -> Results:
+    """The results of earlier runs, by kind and name."""
+    if not RESULTS.exists():
+        return {"suites": {}, "applications": {}}
+    found: Results = json.loads(RESULTS.read_text("utf-8"))
+    return found
+
+
+def record(kind: str, name: str, result: Mapping[str, Any]) -> None:
+    """Keeps a result in place of an earlier one."""
+    with _LOCK:
+        results = read()
+        results[kind][name] = dict(result)
+        ordered = {part: dict(sorted(entries.items())) for part, entries in results.items()}
+        RESULTS.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+
+
+def write(suites: Mapping[str, Suite], applications: Mapping[str, Application]) -> None:
+    """Writes the page; results of what is no longer in the catalogue are left out."""
+    results = read()
+    PAGE.write_text(text(results, suites, applications), "utf-8")
+
+
+def text(results: Results, suites: Mapping[str, Suite], applications: Mapping[str, Application]) -> str:
+    """The page for some results, in the catalogue's order."""
+    ran = {name: results["suites"][name] for name in suites if name in results["suites"]}
+    dumped = {name: results["applications"][name] for name in applications if name in results["applications"]}
+    parts = [HEAD, *_suites(ran), *_details(ran), *_documents(dumped)]
+    return "\n".join(parts)
+
+
+def _suites(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["## Test suites", ""]
+    lines += [
+        "| package | version | tests | pass on FastAPI | of these on Tercel | differences | Starlette, pydantic, Python | date |"
+    ]
+    lines += ["|---|---|--:|--:|--:|--:|---|---|"]
+    for name, each in ran.items():
+        versions = ", ".join(each[part] for part in ("starlette", "pydantic", "python"))
+        differences = len(each["lost"]) + len(each["excused"])
+        numbers = f"{each['total']} | {each['passed']} | {each['kept']} | {differences or 'none'}"
+        lines.append(f"| {name} | {each['version']} | {numbers} | {versions} | {each['date']} |")
+    total, passed, kept = (sum(each[part] for each in ran.values()) for part in ("total", "passed", "kept"))
+    lines += [f"| **{len(ran)} suites** | | {total} | {passed} | {kept} | {passed - kept or 'none'} | | |"]
+    return [*lines, ""]
+
+
+def _details(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for name, each in ran.items():
+        told = [f"- `{test}`: {outcome} on Tercel" for test, outcome in each["lost"].items()]
+        told += [f"- `{test}`: {reason}" for test, reason in each["excused"].items()]
+        told += [
+            f"- `{test}`: failed once and passed when it was run again, or the other way round on FastAPI"
+            for test in each["unsteady"]
+        ]
+        told += [f"- passes on Tercel only: `{test}`" for test in each["gained"]]
+        if each["note"]:
+            told.insert(0, each["note"])
+            told[1:1] = [""] if len(told) > 1 else []
+        if told:
+            lines += [f"**{name}**", "", *told, ""]
+    return ["### Notes", "", *lines] if lines else []
+
+
+def _documents(dumped: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    if not dumped:
+        return []
+    lines = ["## OpenAPI documents", ""]
+    lines += ["`app.openapi()` as JSON, keys in the order in which they come, compared byte by byte.", ""]
+    lines += ["| application | version | documents | operations | equal on Tercel | date |", "|---|---|--:|--:|--:|---|"]
+    for name, each in dumped.items():
+        numbers = f"{each['documents']} | {each['operations']} | {each['equal']}"
+        lines.append(f"| {name} | {each['version']} | {numbers} | {each['date']} |")
+    lines.append("")
+    for name, each in dumped.items():
+        told = [each["reason"]] if each["reason"] else []
+        lines += [f"- **{name}**: {line}" for line in [*told, *(f"`{problem}`" for problem in each["problems"])]]
+    return [*lines, ""] if lines[-1] else lines
