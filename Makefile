@@ -14,8 +14,8 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock env \
-  clean
+.PHONY: help demo test test-all check format golden autobahn bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock \
+  env clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ ecosystem: ## other packages' test suites on FastAPI and on Tercel, compared; do
 
 ecosystem-openapi: ## the OpenAPI documents of real applications on FastAPI and on Tercel, compared byte by byte (ONLY=...)
 	@python3 -m tools.ecosystem openapi $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
+autobahn: ## the Autobahn test suite against Tercel's WebSockets (needs a Python 2.7; CASES="9.* 12.1.*" for others)
+	@python3 -m tools.autobahn $(CASES)
 
 bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 SECONDS=1; ARGS=--check only verifies)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \

@@ -37,9 +37,12 @@ class Service:
         options: of the command line.
         limit_files: file descriptors the process may have.
         folder: where the module is, if not among the programs.
+        comes_up: it is expected to serve, and is waited for.
     """
 
-    def __init__(self, app: str, *options: str, limit_files: int | None = None, folder: Path = PROGRAMS) -> None:
+    def __init__(
+        self, app: str, *options: str, limit_files: int | None = None, folder: Path = PROGRAMS, comes_up: bool = True
+    ) -> None:
         command = [sys.executable, "-m", "tercel", "run", "--dropin", app, "--port", "0", "--no-access-log", *options]
         if limit_files is not None:
             command = ["sh", "-c", f'ulimit -n {limit_files}; exec "$@"', "sh", *command]
@@ -52,10 +55,12 @@ class Service:
             text=True,
         )
         self.lines: list[str] = []
+        self._sockets: list[socket.socket] = []
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.port = int(self.saw("Tercel running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
+        if comes_up:
+            self.port = int(self.saw("Tercel running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -80,7 +85,9 @@ class Service:
 
     def connect(self, **options: Any) -> Wire:
         """A new connection."""
-        return Wire(self.port, **options)
+        wire = Wire(self.port, **options)
+        self._sockets.append(wire.socket)
+        return wire
 
     def ask(self, data: bytes) -> list[Response]:
         """Send bytes over a connection of their own; all responses up to its end, which must come."""
@@ -117,7 +124,9 @@ class Service:
         return code
 
     def close(self) -> None:
-        """End it, however it is."""
+        """End it, however it is, and all connections to it."""
+        for one in self._sockets:
+            one.close()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
@@ -163,7 +172,11 @@ class Wire:
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(WAIT_S)
-        self.socket.connect(("127.0.0.1", port))
+        try:
+            self.socket.connect(("127.0.0.1", port))
+        except OSError:
+            self.socket.close()
+            raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.ended = False
