@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Literal, cast
 
@@ -74,8 +75,19 @@ def connect(server: Server, protocol: Protocol) -> tuple[HttpConnection, Transpo
     return connection, transport
 
 
-def feed(app: Any, settings: ServerConfig, data: bytes, cuts: list[int], protocol: Protocol) -> bytes:
-    """All that the server answers to these bytes, cut at these places; the client closes its side behind them."""
+def feed(
+    app: Any,
+    settings: ServerConfig,
+    data: bytes,
+    cuts: list[int],
+    protocol: Protocol,
+    look: Callable[[HttpConnection], None] = lambda connection: None,
+) -> bytes:
+    """All that the server answers to these bytes, cut at these places; the client closes its side behind them.
+
+    Args:
+        look: called once before that.
+    """
 
     async def main() -> bytes:
         errors: list[dict[str, Any]] = []
@@ -88,6 +100,7 @@ def feed(app: Any, settings: ServerConfig, data: bytes, cuts: list[int], protoco
             await asyncio.sleep(0)
         for _ in range(30):
             await asyncio.sleep(0)
+        look(connection)
         if not transport.closed and not connection.eof_received():
             transport.close()
         for _ in range(5):
