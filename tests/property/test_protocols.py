@@ -67,10 +67,9 @@ class Application:
             "_used",
             "_discarded_bytes",
             "_left_bytes",
-            "_ready",
-            "exchange",
         )
         self.seen.append({name: getattr(connection, name) for name in (*names, "_paused_by_app", "lost", "gone")})
+        self.seen.append((connection.exchange is None, connection._ready is None))
         self.seen.append((connection.deadline == connection.server.idle_deadline_s, connection.server.response_count))
 
     async def _answer(self, ex: Any) -> None:
