@@ -39,8 +39,11 @@ class Problem(Exception):
     """What went wrong and what to do, in one or two lines for a person."""
 
 
-def run(command: list[str]) -> None:
+def run(command: list[str], *, builds: bool = True) -> None:
     """Runs a command that must succeed; what it printed is shown only when it does not.
+
+    Args:
+        builds: whether Tercel, if it is installed, is built with its extension.
 
     Raises:
         Problem: the command does not exist or does not exit with 0.
@@ -49,6 +52,8 @@ def run(command: list[str]) -> None:
     environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
     # TERCEL_PURE says what runs, not what is built: an environment serves both.
     environment.pop("TERCEL_PURE", None)
+    if not builds:
+        environment["TERCEL_PURE"] = "1"
     try:
         subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
     except FileNotFoundError:

@@ -151,7 +151,16 @@ class _Identity:
 
 @lru_cache(maxsize=_STYLE_CACHE_ENTRIES)
 def _style_of(identity: _Identity) -> Style:
-    faces = list(_faces(identity.call))
+    call = identity.call
+    if type(call) is FunctionType and not call.__dict__:
+        # A plain function: nothing is wrapped or marked, so its code alone says it, without asking fifteen times.
+        flags = call.__code__.co_flags
+        if flags & inspect.CO_ASYNC_GENERATOR:
+            return "aenter"
+        if flags & inspect.CO_GENERATOR:
+            return "enter"
+        return "await" if flags & inspect.CO_COROUTINE else "thread"
+    faces = list(_faces(call))
     if any(inspect.isasyncgenfunction(face) for face, _ in faces):
         return "aenter"
     if any(inspect.isgeneratorfunction(face) for face, _ in faces):
@@ -163,14 +172,6 @@ def _style_of(identity: _Identity) -> Style:
 
 def style_of(call: Callable[..., Any] | None) -> Style:
     """How a callable is run; generators of either kind count as such even behind partials, wrappers and `__call__`."""
-    if type(call) is FunctionType and not call.__dict__:
-        # A plain function: nothing is wrapped or marked, so its code alone says it, without asking fifteen times.
-        flags = call.__code__.co_flags
-        if flags & inspect.CO_ASYNC_GENERATOR:
-            return "aenter"
-        if flags & inspect.CO_GENERATOR:
-            return "enter"
-        return "await" if flags & inspect.CO_COROUTINE else "thread"
     return "call" if call is None else _style_of(_Identity(call))
 
 

@@ -63,7 +63,9 @@ class Environment:
         hashes = ["--require-hashes"] if self.hashed else []
         run([uv, "pip", "sync", "--quiet", *hashes, "--python", str(inside), str(self.lock)])
         for arguments in self.then:
-            run([uv, "pip", "install", "--quiet", "--no-deps", "--python", str(inside), *arguments])
+            # Such an environment has nothing to build with. Tercel is installed from its folder, where the development environment
+            # leaves the extension.
+            run([uv, "pip", "install", "--quiet", "--no-deps", "--python", str(inside), *arguments], builds=False)
         stamp.write_text(state)
         return inside
 
