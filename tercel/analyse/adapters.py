@@ -117,6 +117,9 @@ def _type_key(annotation: Any) -> Hashable:
         return (Literal, *map(_constant_key, arguments))
     if origin is UnionType or origin is Union:
         return (Union, *map(_type_key, arguments))
+    if origin is tuple and not arguments:
+        # `typing.Tuple`, which holds anything, and `tuple[()]`, which holds nothing, tell the same of themselves.
+        raise _Unshared
     if origin in _GENERIC_ORIGINS:
         return (origin, *[argument if argument is Ellipsis else _type_key(argument) for argument in arguments])
     raise _Unshared

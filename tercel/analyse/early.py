@@ -7,7 +7,7 @@ observed that validation happened before the dependencies. What does not qualify
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from pydantic import BaseModel, PydanticUserError
@@ -53,48 +53,70 @@ class _Unfit(Exception):
     """The schema is not known to behave the same in both modes."""
 
 
-def _fit(schema: Any) -> dict[str, Any]:
+_Places = list[tuple[dict[str, Any] | list[Any], Any]]
+"""Parts of a copy that are still the original's: containers with a key or an index."""
+
+
+def _fit(schema: Any) -> Any:
     """A copy of a schema that also refuses infinities, which JSON has no notation for (1e999 overflows to one).
 
     Raises:
         _Unfit: some part may behave differently.
     """
+    whole = [schema]
+    # Not by recursion: models may be nested as deep as pydantic allows, at any depth of the stack.
+    places: _Places = [(whole, 0)]
+    while places:
+        holder, key = places.pop()
+        holder[key], inner = _fit_part(holder[key])
+        places += inner
+    return whole[0]
+
+
+def _fit_part(schema: Any) -> tuple[dict[str, Any], _Places]:
+    """A copy of one part, and where the parts inside it are, which still have to be looked at."""
     kind = schema["type"]
+    copied = dict(schema)
     if kind in _LEAVES:
         if not _LEAF_KEYS.issuperset(schema) or schema.get("ref"):
             raise _Unfit(kind)
-        return {**schema, "allow_inf_nan": False} if kind == "float" else dict(schema)
-    if kind == "literal":
-        if not all(type(value) is str for value in schema["expected"]):
-            raise _Unfit(kind)
-        return dict(schema)
+        if kind == "float":
+            copied["allow_inf_nan"] = False
+        return copied, []
+    if kind == "literal" and all(type(value) is str for value in schema["expected"]):
+        return copied, []
     if kind == "nullable" and not schema.get("strict"):
-        return {**schema, "schema": _fit(schema["schema"])}
+        return copied, [(copied, "schema")]
     if kind == "default" and not schema.get("validate_default") and not schema.get("default_factory_takes_data"):
-        return {**schema, "schema": _fit(schema["schema"])}
+        return copied, [(copied, "schema")]
     if kind == "list" and not schema.get("strict") and not schema.get("fail_fast") and "items_schema" in schema:
-        return {**schema, "items_schema": _fit(schema["items_schema"])}
+        return copied, [(copied, "items_schema")]
     if kind == "model":
-        return _fit_model(schema)
+        _check_model(schema)
+        return copied, [(copied, "schema")]
     if kind == "definitions":
-        parts = [_fit(part) for part in schema["definitions"]]
-        return {**schema, "schema": _fit(schema["schema"]), "definitions": parts}
+        parts = copied["definitions"] = list(schema["definitions"])
+        return copied, [(copied, "schema"), *[(parts, index) for index in range(len(parts))]]
     if kind == "definition-ref":
-        return dict(schema)
+        return copied, []
     if kind == "model-fields":
-        if schema.get("extras_schema") or schema.get("computed_fields") or schema.get("from_attributes"):
-            raise _Unfit(kind)
-        fields = {}
-        for name, field in schema["fields"].items():
-            if field["type"] != "model-field":
-                raise _Unfit(field["type"])
-            fields[name] = {**field, "schema": _fit(field["schema"])}
-        # What is ignored would not be looked at: parsing refuses a NaN or 1e999 there too.
-        return {**schema, "fields": fields, "extra_behavior": "forbid"}
+        return _fit_fields(copied)
     raise _Unfit(kind)
 
 
-def _fit_model(schema: dict[str, Any]) -> dict[str, Any]:
+def _fit_fields(copied: dict[str, Any]) -> tuple[dict[str, Any], _Places]:
+    if copied.get("extras_schema") or copied.get("computed_fields") or copied.get("from_attributes"):
+        raise _Unfit("model-fields")
+    fields = copied["fields"] = {name: dict(field) for name, field in copied["fields"].items()}
+    for field in fields.values():
+        if field["type"] != "model-field":
+            raise _Unfit(field["type"])
+    # What is ignored would not be looked at: parsing refuses a NaN or 1e999 there too.
+    copied["extra_behavior"] = "forbid"
+    return copied, [(field, "schema") for field in fields.values()]
+
+
+def _check_model(schema: Mapping[str, Any]) -> None:
     config = schema.get("config") or {}
     cls = schema["cls"]
     # __init__, __new__ and hooks of the user's would be called before the dependencies.
@@ -105,7 +127,6 @@ def _fit_model(schema: dict[str, Any]) -> dict[str, Any]:
         raise _Unfit("model")
     if not _CONFIG_KEYS.issuperset(config) or config.get("extra_fields_behavior") == "allow":
         raise _Unfit("config")
-    return {**schema, "schema": _fit(schema["schema"])}
 
 
 def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:

@@ -19,9 +19,9 @@ from pydantic_core import from_json
 
 __all__ = ["JSON_DEPTH_LIMIT", "is_json_content_type", "may_validate_bytes", "parse_json"]
 
-# Arrays and objects inside one another. More than any document people write, and half of what the standard parser itself can take
-# under Python's default recursion limit (1,000), so that code which walks the result has room left.
-JSON_DEPTH_LIMIT = 512
+# Arrays and objects inside one another. pydantic takes models 255 deep, each of which may hold a list in a dict; and it is less
+# than the standard parser can take under Python's default recursion limit (1,000), wherever in the stack it is called.
+JSON_DEPTH_LIMIT = 800
 
 # A body may name any content type, so what is remembered about them is bounded in number and in length.
 _REMEMBERED_TYPES = 256

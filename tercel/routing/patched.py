@@ -90,9 +90,13 @@ class SolvedDependency:
 
 @dataclass(frozen=True)
 class _Solution:
-    """How to solve a tree: its plan, the arguments it comes to, and where the values that may be shared are."""
+    """How to solve a tree: its plan, the arguments it comes to, and where the values that may be shared are.
+
+    The tree and the overrides are kept, so that what they are known by (`id`) stays theirs.
+    """
 
     dependant: Dependant
+    overrides: Sequence[Any]
     shape: Any
     plan: Plan
     args: Sequence[tuple[str, str]]
@@ -118,7 +122,8 @@ def _plan(dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any,
         queries_are_plain=planner.plain_queries,
         origin=locate(dependant.call, "dependencies"),
     )
-    return _Solution(dependant, shape(dependant), plan, tuple(inputs.args), dict(planner.values))
+    kept = tuple(overrides.items())
+    return _Solution(dependant, kept, shape(dependant), plan, tuple(inputs.args), dict(planner.values))
 
 
 def _solution(
@@ -126,7 +131,8 @@ def _solution(
 ) -> _Solution:
     if known:
         return _plan(dependant, kind, embed, overrides, known)
-    key = (id(dependant), kind, embed, tuple(overrides.items()))
+    # By identity: a callable that overrides another need not be hashable.
+    key = (id(dependant), kind, embed, *[(id(call), id(override)) for call, override in overrides.items()])
     found = _solutions.get(key)
     if found is None or found.shape != shape(dependant):
         found = _plan(dependant, kind, embed, overrides, known)

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Any, Self
 
 from starlette import routing
 from starlette.exceptions import HTTPException
@@ -234,6 +234,15 @@ async def method_not_allowed(methods: Sequence[str] | set[str], scope: Scope, re
     await PlainTextResponse("Method Not Allowed", status_code=405, headers=headers)(scope, receive, send)
 
 
+class _Fingerprint(tuple[Any, ...]):
+    """What a route was analysed from, compared by identity. A copy of the route knows the copies of what was copied with it."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return type(self)(memo.get(id(each), each) for each in self)
+
+
 class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette allows None for "any method"
     """A path operation. Subclasses may override `get_route_handler`, `matches` and `handle`.
 
@@ -258,7 +267,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
             self._app = self.operation.app(self.get_route_handler(), self.max_body_size)
         self._own_app = self._app
 
-    def _fingerprint(self) -> tuple[Any, ...]:
+    def _fingerprint(self) -> _Fingerprint:
         tree = self.dependant
         groups: tuple[list[Any], ...] = (
             tree.path_params,
@@ -268,7 +277,7 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
             tree.body_params,
             tree.dependencies,
         )
-        return (tree, tree.call, self.endpoint, *map(len, groups), len(self.dependencies))
+        return _Fingerprint((tree, tree.call, self.endpoint, *map(len, groups), len(self.dependencies)))
 
     @property
     def is_as_declared(self) -> bool:

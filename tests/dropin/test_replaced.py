@@ -188,6 +188,36 @@ def test_solve_dependencies_gives_the_errors_and_the_values_without_them(hooked:
     assert printed.strip() == "{'b': 2} [('query', 'a')]"
 
 
+def test_solve_dependencies_takes_overrides_that_are_not_hashable(hooked: Hooked) -> None:
+    printed = hooked(
+        "import asyncio\n"
+        "from contextlib import AsyncExitStack\n"
+        "from dataclasses import dataclass\n"
+        "from types import SimpleNamespace\n"
+        "from fastapi import Depends, Request\n"
+        "from fastapi.dependencies.utils import get_dependant, solve_dependencies\n"
+        "@dataclass\n"
+        "class User:\n"
+        "    name: str\n"
+        "    def __call__(self): return self.name\n"
+        "def user(): return 'nobody'\n"
+        "def command(name: str = Depends(user)): ...\n"
+        "async def main():\n"
+        "    async with AsyncExitStack() as stack:\n"
+        "        scope = {'type': 'http', 'headers': [], 'query_string': '', 'fastapi_inner_astack': stack,\n"
+        "                 'fastapi_function_astack': stack}\n"
+        "        dependant = get_dependant(path='', call=command)\n"
+        "        for override in [User('a'), User('b')]:\n"
+        "            solved = await solve_dependencies(request=Request(scope), dependant=dependant, async_exit_stack=stack,\n"
+        "                                              dependency_overrides_provider=SimpleNamespace(\n"
+        "                                                  dependency_overrides={user: override}),\n"
+        "                                              embed_body_fields=False)\n"
+        "            print(solved.values['name'])\n"
+        "asyncio.run(main())"
+    )
+    assert printed.split() == ["a", "b"]
+
+
 def test_a_tree_that_is_changed_after_its_first_use_is_solved_as_it_is_then(hooked: Hooked) -> None:
     """Integrations wrap `dependant.call` and add dependencies while an application runs."""
     printed = hooked(

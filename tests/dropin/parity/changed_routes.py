@@ -66,6 +66,33 @@ def a_copied_route_answers_for_itself() -> Any:
 
 
 @check
+def a_deep_copy_that_shares_dependencies_which_cannot_be_copied() -> Any:
+    """As integrations copy routes: with everything that holds callables in the memo of `deepcopy`."""
+
+    class Module:
+        def __call__(self) -> str:
+            return "value"
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            raise TypeError("not copied")
+
+    app = FastAPI()
+
+    @app.get("/shared")
+    async def endpoint(value: Annotated[str, Depends(Module())]) -> str:
+        return value
+
+    original = route_of(app, "/shared")
+    first = copy.copy(original)
+    first.dependant = copy.copy(original.dependant)
+    memo = {id(first.dependant): first.dependant, id(first.dependencies): first.dependencies}
+    copied = copy.deepcopy(first, memo)
+    other = FastAPI()
+    other.router.routes.append(copied)
+    return copied.dependant is first.dependant, told(TestClient(other).get("/shared"))
+
+
+@check
 def a_copy_with_another_call() -> Any:
     router, client = make(APIRouter())
     original = route_of(router, "/items/{item_id}")

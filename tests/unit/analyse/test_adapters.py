@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import typing
 from enum import Enum
 from typing import Annotated, Any, Literal
 from weakref import ref
@@ -65,6 +66,7 @@ PAIRS: list[tuple[tuple[Any, dict[str, Any]], tuple[Any, dict[str, Any]]]] = [
     ((str, {"title": "a"}), (str, {"description": "a"})),
     ((str, {"deprecated": True}), (str, {})),
     ((tuple[()], {}), (tuple, {})),
+    ((tuple[()], {}), (typing.Tuple, {})),  # noqa: UP006 - the two are not the same
     ((list[int], {}), (set[int], {})),
     ((int, {"default": 1}), (int, {"default": 1, "validate_default": True})),
 ]

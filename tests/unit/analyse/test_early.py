@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -75,6 +77,21 @@ class Plain(BaseModel):
 @pytest.mark.parametrize("model", [Plain, Inner, Node])
 def test_ordinary_models_qualify(model: type[BaseModel]) -> None:
     assert early_validator(field_of(model)) is not None
+
+
+def test_models_nested_deep_take_no_deeper_stack() -> None:
+    """The first request for a body plans it, however little is left of the stack then."""
+    model: type[BaseModel] = Inner
+    for number in range(200):
+        model = create_model(f"Nested{number}", child=(model, ...))
+    field = field_of(model)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 30)
+    try:
+        validate = early_validator(field)
+    finally:
+        sys.setrecursionlimit(limit)
+    assert validate is not None
 
 
 def test_the_value_is_that_of_the_model() -> None:
