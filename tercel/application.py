@@ -84,7 +84,7 @@ class FastAPI(Verbs, Starlette):
         generate_unique_id_function: makes operation ids.
         dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema, strict_content_type,
         max_body_size,
-            form_limits: for every route; see `OperationArguments`.
+            form_limits, cancel_on_disconnect: for every route; see `OperationArguments`.
         webhooks: a router whose routes describe requests that the API sends.
         middleware: outermost first.
         exception_handlers: by status code or exception class.
@@ -138,6 +138,7 @@ class FastAPI(Verbs, Starlette):
         strict_content_type: bool = True,
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
+        cancel_on_disconnect: bool | None = None,
         engine: Literal["compiled", "interpreted"] | None = None,
     ) -> None:
         engine = engine or cast(Any, os.environ.get("TERCEL_ENGINE")) or "compiled"
@@ -199,6 +200,7 @@ class FastAPI(Verbs, Starlette):
             strict_content_type=strict_content_type,
             max_body_size=max_body_size,
             form_limits=form_limits,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
         self.exception_handlers: dict[Any, Any] = dict(exception_handlers or {})
         self.exception_handlers.setdefault(HTTPException, http_exception_handler)

@@ -59,6 +59,7 @@ class OperationArguments(TypedDict, total=False):
         openapi_extra: merged deeply into the operation's object in the OpenAPI document.
         generate_unique_id_function: makes operation ids; nearest layer.
         max_body_size: bytes of a request body; nearest layer; None for no limit of its own. Beyond it: 413.
+        cancel_on_disconnect: cancel it when its client goes away before the response has begun; nearest layer; off.
         form_limits: max_fields, max_files, max_part_size (bytes), merged key by key with the layers around. Beyond them: 400.
     """
 
@@ -86,6 +87,7 @@ class OperationArguments(TypedDict, total=False):
     generate_unique_id_function: Callable[[Any], str]
     max_body_size: int | None
     form_limits: FormLimits | None
+    cancel_on_disconnect: bool | None
 
 
 OPERATION_DEFAULTS: Mapping[str, Any] = {
@@ -113,6 +115,7 @@ OPERATION_DEFAULTS: Mapping[str, Any] = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 
@@ -130,6 +133,7 @@ class IncludeArguments(TypedDict, total=False):
     generate_unique_id_function: Callable[[Any], str]
     max_body_size: int | None
     form_limits: FormLimits | None
+    cancel_on_disconnect: bool | None
 
 
 INCLUDE_DEFAULTS: Mapping[str, Any] = {
@@ -144,6 +148,7 @@ INCLUDE_DEFAULTS: Mapping[str, Any] = {
     "generate_unique_id_function": Default(generate_unique_id),
     "max_body_size": None,
     "form_limits": None,
+    "cancel_on_disconnect": None,
 }
 
 
@@ -227,6 +232,7 @@ class Layer:
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = _rule(_nearest, lambda: Default(generate_unique_id))
     strict_content_type: bool | DefaultPlaceholder = _rule(_nearest, lambda: Default(True))
     max_body_size: int | None = _rule(_nearest, lambda: None)
+    cancel_on_disconnect: bool | None = _rule(_nearest, lambda: None)
     form_limits: Any = _rule(_update, dict)
 
 

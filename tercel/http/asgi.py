@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.websockets import WebSocket
 
 from tercel.http.exchange import Exchange, Head, Message, Scope
+from tercel.http.leaving import Listening
 
 __all__ = ["ASGIExchange", "WebSocketExchange"]
 
@@ -105,7 +106,11 @@ class ASGIExchange(Exchange):
         if self.notices_leaving:  # behind ASGI middleware on Tercel's own server
             manager: AbstractContextManager[None] = self._scope["extensions"]["tercel"].cancelled_on_disconnect(unless_started)
             return manager
-        raise NotImplementedError
+        listening = Listening(self._receive, unless_started)
+        self._receive = listening.receive
+        if self.view is not None and isinstance(self.view, Request):
+            self.view._receive = listening.receive
+        return listening
 
     async def respond(self, head: Head, body: bytes) -> None:
         headers = head.headers

@@ -35,6 +35,7 @@ class Handled:
 
     Attributes:
         methods, path_format: for titles only.
+        cancel_on_disconnect: nothing of FastAPI's handlers; see `OperationArguments`.
     """
 
     dependant: Dependant
@@ -56,6 +57,7 @@ class Handled:
     is_sse_stream: bool = field(init=False)
     methods: set[str] = field(default_factory=set)
     path_format: str = ""
+    cancel_on_disconnect: bool = False
 
     def __post_init__(self) -> None:
         declared = self.response_class
@@ -68,6 +70,7 @@ class Handled:
         """What a route says now."""
         handled = cls(*[getattr(state, name) for name in _SAID])
         handled.methods, handled.path_format = state.methods, state.path_format
+        handled.cancel_on_disconnect = bool(state.cancel_on_disconnect)
         return handled
 
     def is_what(self, state: RouteState) -> bool:
@@ -75,7 +78,8 @@ class Handled:
         return all(getattr(self, name) is getattr(state, name) for name in _SAID)
 
 
-_SAID = tuple(each.name for each in fields(Handled) if each.name not in ("is_sse_stream", "methods", "path_format"))
+_BESIDE = ("is_sse_stream", "methods", "path_format", "cancel_on_disconnect")
+_SAID = tuple(each.name for each in fields(Handled) if each.name not in _BESIDE)
 
 
 # -- watching a tree ---------------------------------------------------------------------------------------------------------------

@@ -129,6 +129,7 @@ class EffectiveRoute(RouteState):
             generate_unique_id_function=merged.generate_unique_id_function,
             strict_content_type=merged.strict_content_type,
             max_body_size=merged.max_body_size,
+            cancel_on_disconnect=merged.cancel_on_disconnect,
             dependency_overrides_provider=context.dependency_overrides_provider,
         )
         effective._added_dependencies = len(layer.dependencies)
@@ -245,6 +246,7 @@ def _layer_of(route: APIRoute) -> Layer:
         generate_unique_id_function=route.generate_unique_id_function,
         strict_content_type=route.strict_content_type,
         max_body_size=route.max_body_size,
+        cancel_on_disconnect=route.cancel_on_disconnect,
     )
 
 

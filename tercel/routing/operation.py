@@ -26,6 +26,8 @@ from tercel.compile.scopes import SWALLOWED, leaving_late
 from tercel.http.asgi import ASGIExchange, WebSocketExchange
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.errors import FastAPIError
+from tercel.http.exchange import Exchange
+from tercel.http.leaving import cancelled_with_client
 from tercel.http.limits import FormLimits, with_body_limit
 from tercel.http.websocket import websocket_of
 from tercel.plan import Plan
@@ -147,7 +149,8 @@ class Operation(_Planned):
         plan = self.plan()
         if self._handler is None:
             compiled = engine_of(self.route.dependency_overrides_provider) == "compiled"
-            self._handler = compile_plan(plan) if compiled else interpreted_handler(plan)
+            handler = compile_plan(plan) if compiled else interpreted_handler(plan)
+            self._handler = cancelled_with_client(handler) if self.route.cancel_on_disconnect else handler
         return self._handler
 
     def source(self) -> str:
@@ -170,7 +173,7 @@ class Operation(_Planned):
     async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The operation as an ASGI application, with the exception handlers of the application around."""
         if replacements:
-            await self._replaced()(scope, receive, send)
+            await self._cancelled(self._replaced())(scope, receive, send)
             return
         request = Request(scope, receive, send)
 
@@ -186,7 +189,22 @@ class Operation(_Planned):
         Args:
             wrapped: what an overridden `get_route_handler` returned, or None.
         """
-        return with_body_limit(self.asgi if wrapped is None else request_response(wrapped), max_body_size)
+        return with_body_limit(self.asgi if wrapped is None else self._cancelled(request_response(wrapped)), max_body_size)
+
+    def _cancelled(self, app: ASGIApp) -> ASGIApp:
+        """The application, cancelled when its client goes away if the route says so."""
+        if not self.route.cancel_on_disconnect:
+            return app
+
+        async def call(ex: Exchange) -> None:
+            await app(ex.scope, ex.receive, ex.send)
+
+        cancelled = cancelled_with_client(call)
+
+        async def cancelled_app(scope: Scope, receive: Receive, send: Send) -> None:
+            await cancelled(ASGIExchange(scope, receive, send))
+
+        return cancelled_app
 
 
 class SocketOperation(_Planned):

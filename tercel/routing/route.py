@@ -90,6 +90,7 @@ class RouteState:
     generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder
     strict_content_type: bool | DefaultPlaceholder
     max_body_size: int | None
+    cancel_on_disconnect: bool | None
     response_field: ModelField | None
     response_fields: dict[int | str, ModelField]
     stream_item_field: ModelField | None
@@ -210,6 +211,7 @@ _TAKEN_AS_THEY_ARE = (
     "generate_unique_id_function",
     "strict_content_type",
     "max_body_size",
+    "cancel_on_disconnect",
 )
 
 

@@ -90,7 +90,8 @@ class APIRouter(Verbs, routing.Router):
     Args:
         prefix: of every path in it; begins with a slash and does not end with one.
         tags, dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema,
-            generate_unique_id_function, max_body_size, form_limits: for every route in it; see `OperationArguments`.
+            generate_unique_id_function, max_body_size, form_limits,
+            cancel_on_disconnect: for every route in it; see `OperationArguments`.
         routes: to begin with.
         redirect_slashes: answer 307 to a path that differs from a route's only by a slash at its end. Only the outermost router's
             counts.
@@ -125,6 +126,7 @@ class APIRouter(Verbs, routing.Router):
         strict_content_type: bool = Default(True),
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
+        cancel_on_disconnect: bool | None = None,
     ) -> None:
         validate_max_body_size(max_body_size)
         self._routes: RouteList[BaseRoute] = RouteList()
@@ -152,6 +154,7 @@ class APIRouter(Verbs, routing.Router):
         self.form_limits = validate_form_limits(form_limits)
         self.strict_content_type = strict_content_type
         self.max_body_size = max_body_size
+        self.cancel_on_disconnect = cancel_on_disconnect
         self._low_priority_routes: list[BaseRoute] = []
         self._frontend_routes: FrontendGroup | None = None
         self._assembly: Assembly | None = None
@@ -184,6 +187,7 @@ class APIRouter(Verbs, routing.Router):
             generate_unique_id_function=self.generate_unique_id_function,
             strict_content_type=self.strict_content_type,
             max_body_size=self.max_body_size,
+            cancel_on_disconnect=self.cancel_on_disconnect,
             form_limits=self.form_limits,
         )
 
@@ -268,6 +272,7 @@ class APIRouter(Verbs, routing.Router):
             include_in_schema=given["include_in_schema"],
             generate_unique_id_function=given["generate_unique_id_function"],
             strict_content_type=given["strict_content_type"],
+            cancel_on_disconnect=given["cancel_on_disconnect"],
         )
         merged = merge(self.layer, own)
         given.update(
@@ -280,6 +285,7 @@ class APIRouter(Verbs, routing.Router):
             include_in_schema=merged.include_in_schema,
             generate_unique_id_function=merged.generate_unique_id_function,
             strict_content_type=merged.strict_content_type,
+            cancel_on_disconnect=merged.cancel_on_disconnect,
             dependency_overrides_provider=self.dependency_overrides_provider,
         )
         if form_limits is not None:
@@ -371,6 +377,7 @@ class APIRouter(Verbs, routing.Router):
             include_in_schema=given["include_in_schema"],
             generate_unique_id_function=given["generate_unique_id_function"],
             max_body_size=given["max_body_size"],
+            cancel_on_disconnect=given["cancel_on_disconnect"],
             form_limits=validate_form_limits(given["form_limits"]),
         )
         self._routes.append(IncludedRouter(router, IncludeContext.for_include(self, router, said)))

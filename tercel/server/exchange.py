@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import Exchange, Head, Message, Scope
+from tercel.http.leaving import UntilClientLeaves
 from tercel.server.body import RequestBody
 from tercel.server.handling import EAGER
 from tercel.server.head_reader import HeadReader, split_fields
@@ -213,7 +213,7 @@ class HttpExchange(Exchange):
         return self._connection.gone or self.dismissed
 
     def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
-        return _CancelledOnDisconnect(self, unless_started)
+        return _UntilClientLeaves(self, unless_started)
 
     # -- the response ------------------------------------------------------------------------------------------------------
 
@@ -512,34 +512,19 @@ class HttpExchange(Exchange):
         return before
 
 
-class _CancelledOnDisconnect(AbstractContextManager[None]):
-    """See `Exchange.cancelled_on_disconnect`."""
+class _UntilClientLeaves(UntilClientLeaves):
+    """See `Exchange.cancelled_on_disconnect`; what was to be called before is called again afterwards."""
 
-    __slots__ = ("_around", "_exchange", "_requested", "_task", "_unless_started")
+    __slots__ = ("_around", "_exchange")
 
     def __init__(self, exchange: HttpExchange, unless_started: Exchange | None) -> None:
+        super().__init__(unless_started)
         self._exchange = exchange
-        self._unless_started = unless_started
-        self._around: Callable[[], None] | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._requested = False
 
-    def __enter__(self) -> None:
+    def _begin(self) -> None:
         if self._exchange.disconnected:
             raise ClientDisconnect
-        self._task = asyncio.current_task()
-        self._around = self._exchange.call_on_leave(self._leave)
+        self._around = self._exchange.call_on_leave(self.leave)
 
-    def _leave(self) -> None:
-        begun = self._unless_started is not None and self._unless_started.started
-        if self._task is not None and not self._requested and not begun:
-            self._requested = True
-            self._task.cancel()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def _end(self) -> None:
         self._exchange.call_on_leave(self._around)
-        if not self._requested or self._task is None:
-            return
-        # As asyncio.timeout: somebody else may have cancelled the task too, and then it stays cancelled.
-        if self._task.uncancel() <= 0 and kind is not None and issubclass(kind, asyncio.CancelledError):
-            raise ClientDisconnect from error
