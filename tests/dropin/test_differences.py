@@ -44,7 +44,7 @@ def test_a_mistake_in_a_declaration_begins_with_fastapis_message() -> None:
     assert any("test_differences.py" in line for line in others)
 
 
-def test_json_is_at_most_512_levels_deep() -> None:
+def test_json_is_at_most_800_levels_deep() -> None:
     app = FastAPI()
 
     @app.post("/")
@@ -53,8 +53,8 @@ def test_json_is_at_most_512_levels_deep() -> None:
 
     client = TestClient(app)
     headers = {"content-type": "application/json"}
-    assert client.post("/", content=b"[" * 512 + b"]" * 512, headers=headers).json() == "parsed"
-    refused = client.post("/", content=b"[" * 513 + b"]" * 513, headers=headers)
+    assert client.post("/", content=b"[" * 800 + b"]" * 800, headers=headers).json() == "parsed"
+    refused = client.post("/", content=b"[" * 801 + b"]" * 801, headers=headers)
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["type"] == "json_invalid"
 
