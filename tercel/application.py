@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
-from starlette.exceptions import HTTPException, WebSocketException
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -440,7 +440,7 @@ class FastAPI(Verbs, Starlette):
         if self._is_plain():
             assert self._handlers is not None
             handlers = self._handlers
-            handled = ({HTTPException: None, WebSocketException: None, **handlers.by_class}, handlers.by_status)
+            handled = (handlers.by_class, handlers.by_status)
             said = {"app": self, "router": self.router, "starlette.exception_handlers": handled}
             assembly = self.router.assembly(handlers, said)
             functions = self._middleware_functions()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette._utils import is_async_callable
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.responses import PlainTextResponse, Response
 
@@ -25,7 +25,7 @@ ExceptionHandler = Callable[[Any, Any], Any]
 
 
 class Handlers:
-    """The exception handlers of an application, found once per exception type.
+    """The exception handlers of an application. Integrations add to the dicts, which are in every scope, while requests run.
 
     Args:
         declared: by status code or exception class, as in `FastAPI(exception_handlers=)`.
@@ -34,7 +34,8 @@ class Handlers:
 
     def __init__(self, declared: Mapping[Any, ExceptionHandler], debug: bool) -> None:
         self.by_status: dict[int, ExceptionHandler] = {}
-        self.by_class: dict[type[BaseException], ExceptionHandler] = {}
+        # As Starlette's middleware has it: with entries for its own exceptions.
+        self.by_class: dict[type[BaseException], ExceptionHandler | None] = {HTTPException: None, WebSocketException: None}
         server_error: ExceptionHandler | None = None
         for key, handler in declared.items():
             if key in (500, Exception):
@@ -45,7 +46,6 @@ class Handlers:
                 self.by_class[key] = handler
         self.server_error = server_error
         self.errors = ServerErrorMiddleware(_nothing, handler=server_error, debug=debug)
-        self._found: dict[type[BaseException], ExceptionHandler | None] = {}
 
     def find(self, exc: Exception) -> ExceptionHandler | None:
         """The handler of an exception; a status code's before a class's, the nearest class first."""
@@ -53,10 +53,14 @@ class Handlers:
             handler = self.by_status.get(exc.status_code)
             if handler is not None:
                 return handler
-        kind = type(exc)
-        if kind not in self._found:
-            self._found[kind] = next((self.by_class[cls] for cls in kind.__mro__ if cls in self.by_class), None)
-        return self._found[kind]
+        return _nearest(self.by_class, exc)
+
+
+def _nearest(by_class: Mapping[Any, ExceptionHandler | None], exc: Exception) -> ExceptionHandler | None:
+    for cls in type(exc).__mro__:
+        if cls in by_class:
+            return by_class[cls]
+    return None
 
 
 async def _nothing(scope: Any, receive: Any, send: Any) -> None:
@@ -78,7 +82,7 @@ def find_in_scope(scope: Mapping[str, Any]) -> Find:
 
     def find(exc: Exception) -> ExceptionHandler | None:
         handler = by_status.get(exc.status_code) if isinstance(exc, HTTPException) else None
-        return handler or next((by_class[cls] for cls in type(exc).__mro__ if cls in by_class), None)
+        return handler or _nearest(by_class, exc)
 
     return find
 

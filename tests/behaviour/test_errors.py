@@ -7,6 +7,7 @@ from contextvars import ContextVar
 import pytest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from tercel import APIRouter, Depends, FastAPI, HTTPException, Request
 from tercel.exception_handlers import http_exception_handler, request_validation_exception_handler
@@ -470,6 +471,36 @@ def test_an_http_exception_of_a_router_included_under_a_prefix_is_handled_by_the
 
     app.include_router(router, prefix="/r")
     assert client(app).get("/r/x").text == "app: Base"
+
+
+@pytest.mark.parametrize("middleware", [False, True])
+def test_a_dependency_may_add_handlers_while_requests_run(make_app, client, middleware):
+    """Integrations do so where the application did not register theirs."""
+    app = make_app()
+    if middleware:
+        app.add_middleware(GZipMiddleware)
+
+    class Refused(Exception):
+        pass
+
+    async def answer(request, exc):
+        return JSONResponse({"refused": True}, status_code=401)
+
+    def guard(request: Request, prepared: bool = False):
+        if prepared:
+            by_class, _ = request.scope["starlette.exception_handlers"]
+            assert any(cls in by_class for cls in HTTPException.__mro__)
+            by_class[Refused] = answer
+        raise Refused
+
+    @app.get("/", dependencies=[Depends(guard)])
+    def endpoint():
+        raise AssertionError
+
+    asked = client(app, raise_errors=False)
+    assert asked.get("/").status_code == 500
+    assert asked.get("/?prepared=1").status_code == 401
+    assert asked.get("/").status_code == 401
 
 
 def test_handlers_given_to_the_constructor_are_copied():
