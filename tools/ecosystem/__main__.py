@@ -46,7 +46,8 @@ def run_side(place: Place, suite: Suite, tests: Sequence[str] = ()) -> dict[str,
         Problem: pytest did not start.
     """
     folder = unpacked(place, list(suite.without)) / suite.folder
-    arguments = ["--continue-on-collection-errors", f"--timeout={TEST_TIMEOUT_S}", *suite.arguments, *(tests or suite.paths)]
+    arguments = ["--continue-on-collection-errors", f"--timeout={TEST_TIMEOUT_S}", f"--rootdir={folder}"]
+    arguments += [*suite.arguments, *(tests or suite.paths)]
     log = place.folder / ("again.log" if tests else "pytest.log")
     try:
         return run_pytest(

@@ -123,8 +123,13 @@ def source_of(package: Package) -> Path:
 
 
 def unpacked(place: Place, without: list[str] | None = None) -> Path:
-    """A fresh copy of the source distribution for one side, since tests leave files."""
-    return unpack(source_of(place.package), place.folder / "source", without=without or [])
+    """A fresh copy of the source distribution for one side, since tests leave files.
+
+    The empty configuration around it keeps pytest from going on to this repository's own, for suites that have none.
+    """
+    folder = unpack(source_of(place.package), place.folder / "source", without=without or [])
+    (folder.parent / "pytest.ini").touch()
+    return folder
 
 
 def _pip() -> Path:
