@@ -32,6 +32,9 @@ __all__ = ["ENCODERS_BY_TYPE", "decimal_encoder", "generate_encoders_by_class_tu
 
 EncodeOne = Callable[[Any], Any]
 
+_INT_DIGITS = 4300
+"""What `sys.get_int_max_str_digits()` is unless somebody changed it; also the bound where it was switched off."""
+
 
 def isoformat(o: datetime.date | datetime.time) -> str:
     """ISO 8601, as Python writes it."""
@@ -41,10 +44,13 @@ def isoformat(o: datetime.date | datetime.time) -> str:
 def decimal_encoder(dec_value: Decimal) -> int | float:
     """An int when the number is written without a fraction, so that identifiers kept as `Numeric(x, 0)` survive; else a float.
 
-    NaN and the infinities become floats too, which the `json` module may refuse.
+    NaN and the infinities become floats too, which the `json` module may refuse; and so does an integer with more digits than
+    Python writes (`sys.get_int_max_str_digits()`): to make an int of `1E+999999999`, twelve bytes of a request, takes hours.
     """
     exponent = dec_value.as_tuple().exponent
-    return int(dec_value) if isinstance(exponent, int) and exponent >= 0 else float(dec_value)
+    if isinstance(exponent, int) and exponent >= 0 and dec_value.adjusted() < _INT_DIGITS:
+        return int(dec_value)
+    return float(dec_value)
 
 
 def _value_of(o: Any) -> Any:

@@ -1,6 +1,7 @@
 """Whatever a client sends, the answer is a 4xx in the shape of all errors, never a 500."""
 
 import json
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -370,3 +371,15 @@ def test_random_queries_are_answered(connected):
         assert_no_fault_of_ours(connected.get(f"/query?{query}"))
 
     check()
+
+
+@pytest.mark.differs("it is made an int, which takes hours", hangs=True)
+def test_a_decimal_with_a_huge_exponent_is_answered_at_once(make_app, client):
+    app = make_app()
+
+    @app.get("/")
+    def endpoint(price: Decimal):
+        return {"price": price}
+
+    answer = client(app).get("/?price=1e999999999")
+    assert (answer.status_code, answer.json()) == (200, {"price": None})

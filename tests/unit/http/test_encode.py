@@ -181,3 +181,19 @@ def test_models_of_pydantic_1_are_refused_without_importing_that_package(monkeyp
     monkeypatch.setitem(sys.modules, "pydantic.v1", fake)
     with pytest.raises(PydanticV1NotSupportedError, match=r"Please update the model OldModel\(\)\."):
         jsonable_encoder({"old": OldModel()})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10", 10),
+        ("1E+3", 1000),
+        ("1.0", 1.0),
+        ("1E+4299", 10**4299),
+        ("1E+4300", float("inf")),
+        ("-1E+999999999", float("-inf")),  # as an int it would take hours
+    ],
+)
+def test_a_decimal_without_a_fraction_is_an_int_as_far_as_python_writes_them(text: str, expected: float) -> None:
+    found = jsonable_encoder(Decimal(text))
+    assert (type(found), found) == (type(expected), expected)
