@@ -1,7 +1,7 @@
-"""Builds `tercel/server/_http1` into wheels and editable installs where there is a C compiler; without one they are pure Python.
+"""Builds the extensions into wheels and editable installs where there is a C compiler; without one they are pure Python.
 
 hatchling calls this. `TERCEL_PURE=1` builds nothing; `TERCEL_EXTENSION=required` makes a build that fails an error, which otherwise
-is a warning. Read `docs/design/0012-compiled-protocol.md` for what the extension is.
+is a warning. Read `docs/design/0012-compiled-protocol.md` and `docs/design/0013-written-json.md` for what they are.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULE = "tercel.server._http1"
-SOURCE = "tercel/server/_http1.pyx"
+MODULES = ("tercel.server._http1", "tercel.http._writer")
 
 
 def reason_against() -> str | None:
@@ -31,8 +30,8 @@ def reason_against() -> str | None:
     return None
 
 
-def build_extension(root: Path, folder: Path) -> Path:
-    """Translate and compile the extension; the result is in the given folder.
+def build_extensions(root: Path, folder: Path) -> dict[str, Path]:
+    """Translate and compile the extensions; the results are in the given folder, by the paths where they belong.
 
     Raises:
         Exception: there is no Cython, no compiler, no header files, or the sources are wrong.
@@ -41,46 +40,54 @@ def build_extension(root: Path, folder: Path) -> Path:
     from setuptools import Distribution, Extension
     from setuptools.command.build_ext import build_ext
 
-    # Debugging symbols would be two thirds of the file.
-    extension = Extension(MODULE, [str(root / SOURCE)], extra_compile_args=[] if os.name == "nt" else ["-g0"])
-    distribution = Distribution({"name": "tercel", "ext_modules": cythonize([extension], build_dir=str(folder / "c"), quiet=True)})
+    # Debugging symbols would be two thirds of the files.
+    flags = [] if os.name == "nt" else ["-g0"]
+    extensions = [Extension(name, [str(root / name.replace(".", "/")) + ".pyx"], extra_compile_args=flags) for name in MODULES]
+    distribution = Distribution({"name": "tercel", "ext_modules": cythonize(extensions, build_dir=str(folder / "c"), quiet=True)})
     command = build_ext(distribution)
     command.build_lib = str(folder / "lib")
     command.build_temp = str(folder / "temp")
     command.ensure_finalized()
     command.run()
-    return Path(command.get_ext_fullpath(MODULE))
+    return {built_path(name): Path(command.get_ext_fullpath(name)) for name in MODULES}
 
 
-class CompiledProtocol(BuildHookInterface[Any]):
-    """Adds the extension to wheels, and puts it beside its source for editable installs."""
+def built_path(module: str) -> str:
+    """Where an extension belongs, beside its source."""
+    return module.replace(".", "/") + (sysconfig.get_config_var("EXT_SUFFIX") or ".so")
+
+
+class Extensions(BuildHookInterface[Any]):
+    """Adds the extensions to wheels, and puts them beside their sources for editable installs."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before a wheel is put together; `version` is "standard" or "editable"."""
         root = Path(self.root)
-        beside = root / Path(SOURCE).with_name("_http1" + (sysconfig.get_config_var("EXT_SUFFIX") or ".so"))
         against = reason_against()
         if against is not None:
-            self.app.display_info(f"{MODULE} is not built: {against}")
+            self.app.display_info(f"{' and '.join(MODULES)} are not built: {against}")
             return
         self._folder = tempfile.mkdtemp(prefix="tercel-build-")
         try:
-            built = build_extension(root, Path(self._folder))
+            built = build_extensions(root, Path(self._folder))
         except (Exception, SystemExit) as error:
             if version == "editable" and not isinstance(error, ImportError):
                 # What was built before belongs to other sources.
-                beside.unlink(missing_ok=True)
+                for name in MODULES:
+                    (root / built_path(name)).unlink(missing_ok=True)
             if os.environ.get("TERCEL_EXTENSION") == "required":
-                raise RuntimeError(f"{MODULE} could not be built: {error}") from error
-            self.app.display_warning(f"{MODULE} could not be built, the protocol stays pure Python: {error}")
+                raise RuntimeError(f"{' and '.join(MODULES)} could not be built: {error}") from error
+            self.app.display_warning(f"{' and '.join(MODULES)} could not be built, all stays pure Python: {error}")
             return
-        if version == "editable":
-            # Another process may have the old one mapped: a new file, not new content.
-            fresh = beside.with_name(f"{beside.name}.{os.getpid()}")
-            shutil.copy2(built, fresh)
-            fresh.replace(beside)
-        else:
-            build_data["force_include"][str(built)] = f"tercel/server/{beside.name}"
+        for path, file in built.items():
+            if version == "editable":
+                # Another process may have the old one mapped: a new file, not new content.
+                fresh = root / f"{path}.{os.getpid()}"
+                shutil.copy2(file, fresh)
+                fresh.replace(root / path)
+            else:
+                build_data["force_include"][str(file)] = path
+        if version != "editable":
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
 

@@ -15,6 +15,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, Response
 
 from tercel.analyse.fields import ModelField
+from tercel.analyse.writers import JsonWriter, make_writer
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.encode import jsonable_encoder
 from tercel.http.errors import ResponseValidationError
@@ -101,6 +102,13 @@ class Renderer:
             self.usual = validate, to_json
         self.validate = lambda value: validate(value, from_attributes=True)
         self.dump_bytes = lambda value: to_json(value, **options)
+
+    def make_writer(self) -> JsonWriter | None:
+        """A faster way to the same bytes as `usual`, or None where there is none."""
+        field = self.field
+        if self.usual is None or field is None or field.config is not None:
+            return None
+        return make_writer(field._type_adapter)
 
     def checked(self, value: Any) -> Any:
         """The value as the response model has it; a `Response` passes as it is.

@@ -363,7 +363,24 @@ def body_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any], bytes]:
             return to_json(checked, by_alias=True)  # type: ignore[no-any-return]
         return dump_again(value, ex)
 
-    return dump_usual
+    writer = renderer.make_writer()
+    if writer is None:
+        return dump_usual
+    write, validates = writer.write, writer.validates
+
+    def dump_written(value: Any, ex: Any) -> bytes:
+        if validates:
+            data = write(value)
+            if data is not None:
+                return data  # type: ignore[no-any-return]
+        try:
+            checked = validate_python(value, from_attributes=True)
+        except ValidationError:
+            return dump_again(value, ex)
+        data = write(checked)
+        return to_json(checked, by_alias=True) if data is None else data  # type: ignore[no-any-return]
+
+    return dump_written
 
 
 def response_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any, Any, Any], Response]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
 from tercel.http.encode import jsonable_encoder
+from tercel.http.written import writer_class
 
 __all__ = ["finite", "json_bytes"]
 
@@ -49,17 +51,36 @@ def _is_plain(value: Any, depth: int) -> bool:
     return kind is list and all(type(item) in _EXACT or _is_plain(item, depth - 1) for item in value)
 
 
+def _quick(value: Any) -> bytes | None:
+    """The JSON of plain data, or None where the general way has to decide."""
+    if _is_plain(value, _PLAIN_DEPTH):
+        try:
+            return to_json(value)
+        except PydanticSerializationError:  # lone surrogates: let the general way report them
+            pass
+    return None
+
+
+def _first(value: Any) -> bytes | None:
+    """As `_quick`, or what is better where it was built; made when it is needed, since most programs declare what they answer."""
+    global _write_plain
+    writer = writer_class()
+    _write_plain = _quick if writer is None else writer("plain").write
+    return _write_plain(value)
+
+
+_write_plain: Callable[[Any], bytes | None] = _first
+
+
 def json_bytes(value: Any) -> bytes:
     """The JSON text of a value, UTF-8.
 
     Raises:
         ValueError, TypeError, RecursionError: the value has no JSON form, or contains itself.
     """
-    if _is_plain(value, _PLAIN_DEPTH):
-        try:
-            return to_json(value)
-        except PydanticSerializationError:  # lone surrogates: let the general way report them
-            pass
+    data = _write_plain(value)
+    if data is not None:
+        return data
     try:
         text = _encode(value)
     except (TypeError, ValueError):
@@ -67,8 +88,8 @@ def json_bytes(value: Any) -> bytes:
     else:
         if '"_sa' not in text:
             return text.encode()
-    data = jsonable_encoder(value)
+    made = jsonable_encoder(value)
     try:
-        return _dump(data).encode()
+        return _dump(made).encode()
     except ValueError:
-        return _dump(finite(data)).encode()
+        return _dump(finite(made)).encode()
