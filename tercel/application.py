@@ -50,6 +50,7 @@ from tercel.routing.operation import Operation, SocketOperation
 from tercel.routing.route import APIRoute
 from tercel.routing.router import APIRouter
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
+from tercel.serve.cautions import warn_about_credentials_for_all
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers
 from tercel.serve.middleware import AroundApp, AroundRoutes, is_function
@@ -400,6 +401,7 @@ class FastAPI(Verbs, Starlette):
             *self.user_middleware,
             Middleware(ExceptionMiddleware, handlers=handlers, debug=self.debug),
         ]
+        warn_about_credentials_for_all(self.user_middleware)
         # Middleware functions that follow one another are called as functions, not as the ASGI applications they are.
         natively = _is_pristine(BaseHTTPMiddleware, "__call__")
         app: ASGIApp = self.router

@@ -106,7 +106,13 @@ def format_sse_event(
         id: one line.
         retry: milliseconds.
         comment: each of its lines becomes one comment line, before everything else.
+
+    Raises:
+        ValueError: `event` or `id` has more than one line, which would be more fields.
     """
+    for name, value in (("event", event), ("id", id)):
+        if value is not None and ("\n" in value or "\r" in value):
+            raise ValueError(f"SSE '{name}' must be a single line")
     lines = [] if comment is None else [f": {line}" for line in _lines(comment)]
     if event is not None:
         lines.append(f"event: {event}")

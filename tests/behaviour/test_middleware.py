@@ -431,3 +431,27 @@ def test_a_session_survives_from_one_request_to_the_next(make_app, client):
 
     connected = client(app)
     assert [connected.get("/").json() for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.differs("says nothing", always=False)
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({"allow_origins": ["*"], "allow_credentials": True}, True),
+        ({"allow_origins": ["*"]}, False),
+        ({"allow_origins": ["https://a.example"], "allow_credentials": True}, False),
+    ],
+)
+def test_credentials_for_every_origin_are_warned_about_once(make_app, client, caplog, options, warned):
+    app = make_app()
+    app.add_middleware(CORSMiddleware, **options)
+
+    @app.get("/")
+    def endpoint():
+        return "ok"
+
+    asked = client(app)
+    for _ in range(2):
+        assert asked.get("/", headers={"Origin": "https://b.example"}).status_code == 200
+    said = [record for record in caplog.records if "allow_credentials" in record.getMessage()]
+    assert len(said) == (1 if warned else 0)

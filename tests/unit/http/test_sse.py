@@ -55,3 +55,10 @@ def test_the_response_class_names_its_media_type() -> None:
 def test_a_keepalive_is_a_comment_every_fifteen_seconds() -> None:
     assert format_sse_event(comment="ping") == sse.KEEPALIVE_COMMENT
     assert sse._PING_INTERVAL == 15.0
+
+
+@pytest.mark.parametrize("name", ["event", "id"])
+@pytest.mark.parametrize("value", ["a\nb", "a\rdata: b"])
+def test_a_name_or_id_of_two_lines_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match="single line"):
+        format_sse_event(**{name: value})
