@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -20,7 +20,7 @@ def warn_about_credentials_for_all(middleware: Iterable[Middleware]) -> None:
     that is.
     """
     for entry in middleware:
-        options: Mapping[str, Any] = entry.kwargs
+        options = cast(Mapping[str, Any], entry.kwargs)
         if (
             isinstance(entry.cls, type)
             and issubclass(entry.cls, CORSMiddleware)
