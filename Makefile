@@ -14,7 +14,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden autobahn bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock \
+.PHONY: help demo test test-all check format golden autobahn fuzz bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock \
   env clean
 
 help: ## this list
@@ -52,6 +52,9 @@ ecosystem-openapi: ## the OpenAPI documents of real applications on FastAPI and 
 
 autobahn: ## the Autobahn test suite against Tercel's WebSockets (needs a Python 2.7; CASES="9.* 12.1.*" for others)
 	@python3 -m tools.autobahn $(CASES)
+
+fuzz: ## coverage-guided fuzzing of protocol, frames, forms, parameters (TIME=60 seconds each, ONLY="http chunked")
+	@python3 -m tools.fuzz --time $(or $(TIME),60) $(ONLY)
 
 bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 SECONDS=1; ARGS=--check only verifies)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 REQUIREMENTS = ROOT / "requirements"
 # What each environment holds beyond Tercel: the dependency groups of pyproject.toml. `dev` is locked first and pins the others.
-ENVIRONMENTS = {"dev": "dev", "demo": "demo"}
+ENVIRONMENTS = {"dev": "dev", "demo": "demo", "fuzz": "fuzz"}
 # What the extensions are built from, with the editable install: they are built again when one of these changes.
 BUILT_FROM = ("hatch_build.py", "tercel/server/_http1.pyx", "tercel/http/_writer.pyx")
 OLDEST = (3, 11)

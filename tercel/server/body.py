@@ -241,11 +241,13 @@ class ChunkedDecoder:
             stop = size if end < 0 else end + 1
             line = self._line + data[position:stop]
             position = stop
-            if len(line) > (_TRAILER_LINE_MAX_BYTES if self._in_trailer else _CHUNK_LINE_MAX_BYTES):
+            limit = _TRAILER_LINE_MAX_BYTES if self._in_trailer else _CHUNK_LINE_MAX_BYTES
+            # First what comes first, so that the answer does not depend on how the bytes are cut.
+            if line.find(b"\r", 0, min(limit - 1, len(line) - (1 if end < 0 else 2))) >= 0:
+                raise BodySyntaxError("a line has a bare CR")
+            if len(line) > limit:
                 raise BodySyntaxError("a line is too long")
             if end < 0:
-                if b"\r" in line[:-1]:
-                    raise BodySyntaxError("a line has a bare CR")
                 self._line = line
                 return position
             self._line = b""

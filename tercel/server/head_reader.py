@@ -156,9 +156,13 @@ class HeadReader:
         self._take_apart(head)
 
     def _parse(self, piece: bytes, head: bytes | bytearray) -> None:
-        if len(head) > self._max_head_bytes:
+        excess = len(head) - self._max_head_bytes
+        if excess > 0:
+            # What is wrong within the limit comes first, and nothing behind it is looked at: so it is when the bytes come singly.
+            head = bytes(head[: self._max_head_bytes + 1])
+            self._parse(piece[: max(len(piece) - excess, 0)], head[:-1])
             if head.find(b"\r\n", 0, self._config.max_target_bytes + 64) < 0:
-                if not may_become_request_line(bytes(head[: head.find(b"\r")])):
+                if not may_become_request_line(head[: head.find(b"\r")]):
                     raise Rejected(400, "the request is malformed")
                 raise Rejected(414, "the request target is too long")
             raise Rejected(431, "the request head is too large")

@@ -159,7 +159,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         """As `_consume`, for the usual case: one whole head and nothing else."""
         self._consuming = True
         try:
-            if head[0] == 13:
+            if head[0] in (13, 10):
                 self._consume(head)
                 return
             self._reader.read(head)

@@ -88,10 +88,11 @@ class _SocketFace:
 class _Log:
     """picows' logger: silent, but it is how the parser tells of a violation of the protocol."""
 
-    __slots__ = ("_on_violation",)
+    __slots__ = ("_on_violation", "violated")
 
     def __init__(self, on_violation: Callable[[int, str], None]) -> None:
         self._on_violation = on_violation
+        self.violated = False
 
     def isEnabledFor(self, level: int) -> bool:
         return False
@@ -102,6 +103,7 @@ class _Log:
     debug = info = warning = log
 
     def error(self, _: str, *args: Any) -> None:
+        self.violated = True
         details = args[0] if args else ()
         if isinstance(details, tuple) and len(details) == 2:
             code: Any = details[0]
@@ -128,12 +130,13 @@ def take_over(
         on_violation: called with close code and reason when the peer breaks the protocol, before picows sends its CLOSE.
         ahead: bytes that came behind the upgrade request.
     """
+    log = _Log(on_violation)
     protocol = WSProtocol(
         None,  # host and port, of a client
         None,  # path, of a client
         False,  # is_client_side
         lambda request: listener,
-        _Log(on_violation),
+        log,
         True,  # disconnect_on_exception
         None,  # handshake timeout: the handshake is over
         False,  # auto ping: the session's tick does it
@@ -146,17 +149,18 @@ def take_over(
         _READ_BUFFER_BYTES,
     )
     protocol.connection_made(face)
-    _feed(protocol, _REQUEST)
+    _feed(protocol, _REQUEST, log)
     face.silent = False
     face._transport.set_protocol(protocol)
     if ahead:
-        _feed(protocol, ahead)
+        _feed(protocol, ahead, log)
     return protocol
 
 
-def _feed(protocol: Any, data: bytes) -> None:
+def _feed(protocol: Any, data: bytes, log: _Log) -> None:
     position = 0
-    while position < len(data):
+    # Behind a violation picows would read on.
+    while position < len(data) and not log.violated:
         buffer = protocol.get_buffer(-1)
         piece = data[position : position + len(buffer)]
         buffer[: len(piece)] = piece

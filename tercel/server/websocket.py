@@ -42,6 +42,7 @@ _DENYING: Final = 1  # it is sending a response instead
 _OPEN: Final = 2
 _CLOSING: Final = 3  # our CLOSE is sent, the peer's is awaited
 _CLOSED: Final = 4
+_FAILING: Final = 5  # picows has found a violation, and the frame in front of it is still to come
 
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
@@ -89,6 +90,7 @@ class WebSocketSession(FlowControl, WSListener):
         self._next_ping_s = math.inf
         self._room_bytes = 0
         self._lingering = False
+        self._violation = (_OPEN, 0, "")
         self._close_sent = False
         self._face: TransportFace | None = None
         self._ws: WSTransport | None = None
@@ -228,7 +230,7 @@ class WebSocketSession(FlowControl, WSListener):
         return kind == "websocket.close"
 
     def _state_name(self) -> str:
-        return ("not accepted", "being denied", "open", "closing", "closed")[self._state]
+        return ("not accepted", "being denied", "open", "closing", "closed", "failing")[self._state]
 
     async def _answer_handshake(self, kind: str, message: Message) -> bool:
         if kind == "websocket.accept":
@@ -321,12 +323,23 @@ class WebSocketSession(FlowControl, WSListener):
         self.loop.call_soon(self._linger)
 
     def _violated(self, code: int, reason: str) -> None:
-        """picows has found a violation, and is about to send a CLOSE."""
-        handshake = self._ws.close_handshake if self._ws is not None else None
-        if handshake is not None and handshake.recv is not None and self._face is not None:
-            # It reads one frame ahead: the peer's CLOSE will be delivered next, and what stands behind that means nothing.
+        """picows has found a violation, and is about to send a CLOSE. It reads one frame ahead: the frame in front comes next."""
+        if self._face is not None:
             self._face.silent = True
-        else:
+        if self._state in (_OPEN, _CLOSING):
+            self._violation = (self._state, code, reason)
+            self._state = _FAILING
+            # picows would read on behind the violation.
+            self.hold_reading()
+            # If there is no frame in front.
+            self.loop.call_soon(self._fail_after, None)
+
+    def _fail_after(self, frame: WSFrame | None) -> None:
+        """Take the frame in front of a violation, which is as good as if it had come alone, then fail."""
+        if self._state == _FAILING:
+            self._state, code, reason = self._violation
+            if frame is not None and self._ws is not None:
+                self.on_ws_frame(self._ws, frame)
             self._fail(code, reason)
 
     def _linger(self) -> None:
@@ -396,6 +409,8 @@ class WebSocketSession(FlowControl, WSListener):
                 self._on_part(frame)
         elif self._state == _CLOSING and kind is _CLOSE:
             self._close_transport()
+        elif self._state == _FAILING:
+            self._fail_after(frame)
 
     def _on_part(self, frame: WSFrame) -> None:
         """A frame that is not a whole plain message."""

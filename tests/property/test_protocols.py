@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -15,102 +14,15 @@ from hypothesis import strategies as st
 
 from bench.protocol import request_bytes
 from bench.workloads import WORKLOADS
-from tercel.http.exchange import Exchange, Head
+from tercel.http.exchange import Exchange
 from tercel.server import ServerConfig
 from tercel.server.http1 import HttpConnection
 from tercel.server.protocols import compiled_connection, connection_class
-from tests.protocol.feeding import Protocol, feed, needs_compiled
-from tests.protocol.peer import config, direct_app
+from tests.protocol.comparing import FORWARDED, WAYS, both
+from tests.protocol.feeding import feed, needs_compiled
+from tests.protocol.peer import TEXT, config, direct_app
 
 pytestmark = needs_compiled
-
-FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-prefix", "forwarded")
-TEXT = Head(200, [(b"content-type", b"text/plain")])
-CREATED = Head(201, [(b"content-length", b"2"), (b"x-one", b"1")])
-EMPTY = Head(204, [])
-NAMES = (b"host", b"x-token", b"content-length", b"x-a:b", b"", b"X-TOKEN", b"x-empty")
-
-
-class Application:
-    """Answers in the way that the path asks for, and writes down all that it was told."""
-
-    def __init__(self) -> None:
-        self.seen: list[Any] = []
-
-    async def handle(self, ex: Any) -> None:
-        self.seen.append(
-            (
-                [ex.header(name) for name in NAMES],
-                (ex.method, ex.path, ex.raw_path, ex.query_string, ex.root_path, ex.http_version),
-                (ex.client, ex.scheme, ex.path_params, ex.started, ex.finished, ex.disconnected, ex.keep_alive),
-                ex.headers,
-                [ex.header(name) for name in NAMES],
-                {key: value for key, value in ex.scope.items() if key not in ("extensions", "state")},
-            )
-        )
-        if ex.path.startswith("/before"):
-            await self._answer(ex)
-        self.seen.append(await ex.body())
-        if ex.path.startswith("/later"):
-            await asyncio.sleep(0)
-        if not ex.started:
-            await self._answer(ex)
-        self.seen.append((ex.started, ex.finished, ex.status, ex.sent_body_bytes, ex.keep_alive, ex.known_body))
-
-    def look_at(self, connection: Any) -> None:
-        """What is left in the connection decides about the next request, about the time limits and about draining."""
-        names = (
-            "_state",
-            "_ahead",
-            "_consuming",
-            "_client_closes",
-            "_used",
-            "_discarded_bytes",
-            "_left_bytes",
-        )
-        self.seen.append({name: getattr(connection, name) for name in (*names, "_paused_by_app", "lost", "gone")})
-        self.seen.append((connection.exchange is None, connection._ready is None))
-        self.seen.append((connection.deadline == connection.server.idle_deadline_s, connection.server.response_count))
-
-    async def _answer(self, ex: Any) -> None:
-        if "boom" in ex.path:
-            raise ValueError("as asked")
-        if "stream" in ex.path:
-            await ex.start(TEXT)
-            await ex.write(b"one")
-            await ex.write(b"two")
-            await ex.finish()
-        elif "own" in ex.path:
-            await ex.respond(CREATED, b"ok")
-        elif "empty" in ex.path:
-            await ex.respond(EMPTY, b"")
-        elif "twice" in ex.path:
-            await ex.respond(TEXT, b"first")
-            with pytest.raises(RuntimeError, match="started already"):
-                await ex.respond(TEXT, b"second")
-        elif "big" in ex.path:
-            await ex.respond(TEXT, b"x" * 70_000)
-        elif "wrong" in ex.path:
-            with pytest.raises((TypeError, ValueError)):
-                await ex.respond(Head(200, [(b"x", b"a\r\nb")]), b"")
-            await ex.respond(TEXT, b"mended")
-        elif "nothing" not in ex.path:
-            await ex.respond(TEXT, ex.method.encode() + b" " + ex.path.encode("utf-8", "replace"))
-
-
-def both(data: bytes, cuts: list[int], **options: Any) -> tuple[tuple[bytes, list[Any]], tuple[bytes, list[Any]]]:
-    """What client and application saw with the pure protocol, and with the compiled one."""
-    results = []
-    protocols: list[Protocol] = ["pure", "compiled"]
-    logging.getLogger("tercel.error").setLevel(logging.CRITICAL)
-    try:
-        for protocol in protocols:
-            app = Application()
-            written = feed(direct_app(app.handle), config(date_header=False, **options), data, cuts, protocol, app.look_at)
-            results.append((written, app.seen))
-    finally:
-        logging.getLogger("tercel.error").setLevel(logging.NOTSET)
-    return results[0], results[1]
 
 
 def joined(*parts: Any) -> Any:
@@ -120,12 +32,11 @@ def joined(*parts: Any) -> Any:
 methods = st.sampled_from(
     [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"QUERY", b"get", b"BREW", b"CONNECT", b""]
 )
-ways = [b"", b"before", b"later", b"boom", b"stream", b"own", b"empty", b"twice", b"nothing", b"big", b"wrong", b"before/later/own"]
 odd = st.sampled_from(
     [b"%2F", b"%C3%A9", b"%ff", b"%zz", b"[", b"|", b"\xe9", b"#f", b"?", b"?a=%41&b", b"//", b"/../", b"\x7f", b"\t", b'"']
 )
 targets = st.one_of(
-    joined(st.just(b"/"), st.sampled_from(ways), st.lists(odd, max_size=2).map(b"".join)),
+    joined(st.just(b"/"), st.sampled_from(WAYS), st.lists(odd, max_size=2).map(b"".join)),
     st.sampled_from([b"*", b"http://other/later?x", b"a", b"", b"http://u@h/"]),
 )
 NAMES_SENT = """
@@ -163,7 +74,7 @@ plain = st.builds(
         % (method, way, query, extra, b"Content-Length: %d\r\n" % len(body) if body else b"", body)
     ),
     st.sampled_from([b"GET", b"POST", b"HEAD", b"DELETE"]),
-    st.sampled_from(ways),
+    st.sampled_from(WAYS),
     st.sampled_from([b"", b"?", b"?a=1&b=%20", b"/%41b?x"]),
     st.lists(
         st.sampled_from(

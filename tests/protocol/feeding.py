@@ -29,10 +29,11 @@ PROTOCOLS = ["pure", pytest.param("compiled", marks=needs_compiled)]
 class Transport:
     """Keeps what is written; closing is calling back in the next turn, as a real one does."""
 
-    def __init__(self, protocol: HttpConnection) -> None:
-        self.protocol = protocol
+    def __init__(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol: Any = protocol
         self.written = b""
         self.closed = False
+        self.reading = True
 
     def write(self, data: bytes) -> None:
         assert not self.closed, "written after closing"
@@ -41,7 +42,7 @@ class Transport:
     def close(self) -> None:
         if not self.closed:
             self.closed = True
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+            asyncio.get_running_loop().call_soon(lambda: self.protocol.connection_lost(None))
 
     abort = close
 
@@ -60,17 +61,22 @@ class Transport:
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)}.get(name, default)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
     def set_write_buffer_limits(self, high: int, low: int) -> None: ...
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.reading = False
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        self.reading = True
 
 
-def connect(server: Server, protocol: Protocol) -> tuple[HttpConnection, Transport]:
-    """A connection that has just been made."""
+def connect(server: Server, protocol: Protocol, kind: type[Transport] = Transport) -> tuple[HttpConnection, Transport]:
+    """A connection that has just been made, over a transport of this kind."""
     connection = connection_class(protocol)(server)
-    transport = Transport(connection)
+    transport = kind(connection)
     connection.connection_made(cast(asyncio.Transport, transport))
     return connection, transport
 

@@ -41,6 +41,8 @@ BAD = [
     b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r1\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\r" + b"b" * 600 + b"\r\n",
     b"CONNECT a:80 HTTP/1.1\r\nHost: h\r\n\r\n",
     b"\r\n\r\n \r\n\r\n",
     b"nonsense\r\n\r\n",
@@ -55,6 +57,9 @@ cuts = st.lists(st.integers(1, 300), max_size=12)
 @example(data=GET, cuts=[3])
 @example(data=BAD[1], cuts=[3])
 @example(data=WAIT + POST + CHUNKED + GET, cuts=list(range(1, 300)))
+@example(data=b"GET / HTTP/1.1\r\nHost: h\r\nX: a\n" + b"b" * 400 + b"\r\n\r\n", cuts=[300])
+@example(data=b"GET /" + b"a" * 380 + b" HTTP/1.1\r\nHost: h\r\n\r\n", cuts=[300])
+@example(data=b"GET /" + b"a" * 410 + b" HTTP/1.1\r\nHost: h\r\n\r\n", cuts=[300])
 def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: list[int], protocol: Protocol) -> None:
     whole = answers(data, [], protocol)
     assert answers(data, cuts, protocol) == whole
@@ -63,6 +68,7 @@ def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: l
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @settings(deadline=None)
+@example(data=b"\n\r\n\r\n", cuts=[1])
 @given(
     data=st.one_of(
         st.binary(max_size=200),
@@ -75,6 +81,7 @@ def test_the_answers_do_not_depend_on_how_the_bytes_are_cut(data: bytes, cuts: l
     ),
     cuts=cuts,
 )
+@example(data=b"\n\r\n\r\n", cuts=[1])
 def test_no_bytes_raise_out_of_the_protocol_and_there_is_at_most_one_answer_to_nonsense(
     data: bytes, cuts: list[int], protocol: Protocol
 ) -> None:

@@ -425,6 +425,23 @@ async def test_a_violation_closes_with_the_right_code(code: int, data: bytes, pi
     assert errors == []
 
 
+@pytest.mark.parametrize("opening_too", [False, True], ids=["open", "with the handshake"])
+async def test_a_message_in_front_of_a_violation_arrives_in_the_same_segment_too(opening_too: bool, errors: Records) -> None:
+    seen: list[Any] = []
+    async with served(sink_of(seen), ws_max_message_bytes=1000) as server, connected(server) as peer:
+        data = frame(1, b"first") + frame(1, b"last") + frame(3, b"reserved opcode") + frame(1, b"x" * 5000) + frame(1, b"behind")
+        if opening_too:
+            await peer.send(request() + data)
+            assert (await peer.head_of_response()).status == 101
+        else:
+            await opened(peer)
+            await peer.send(data)
+        assert await closed_with(peer) == 1002
+        await until(lambda: seen[-1:] != [] and seen[-1]["type"] == "websocket.disconnect")
+    assert [message.get("text", message.get("code")) for message in seen] == ["first", "last", 1002]
+    assert errors == []
+
+
 async def test_a_message_of_just_the_limit_passes() -> None:
     async with served(echo_with([]), ws_max_message_bytes=1000) as server, connected(server) as peer:
         await opened(peer)
