@@ -39,7 +39,6 @@ from tercel.http.handlers import (
     websocket_request_validation_exception_handler,
 )
 from tercel.http.limits import AppBodyLimitMiddleware, FormLimits
-from tercel.openapi.document import get_openapi
 from tercel.openapi.ids import generate_unique_id
 from tercel.openapi.pages import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from tercel.plan import Plan
@@ -231,6 +230,8 @@ class FastAPI(Verbs, Starlette):
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document as a dict, made once and again when routes change. Replace this method to customise it."""
+        from tercel.openapi.document import get_openapi  # with all models of the document: not before somebody asks for one
+
         version = self.router._get_routes_version()
         if not self.openapi_schema or self._openapi_routes_version != version:
             self.openapi_schema = get_openapi(

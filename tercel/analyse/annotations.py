@@ -108,8 +108,14 @@ def field_annotation_is_complex(annotation: object) -> bool:
     )
 
 
+_SCALARS = frozenset({str, int, float, bool})
+"""The types of most parameters, for which the question need not be asked."""
+
+
 def field_annotation_is_scalar(annotation: Any) -> bool:
     """True when one string can hold a value of this type. `...` stands for an omitted type and is a scalar."""
+    if type(annotation) is type and annotation in _SCALARS:
+        return True
     return annotation is Ellipsis or not field_annotation_is_complex(annotation)
 
 

@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Any, Literal
 
 from tercel.analyse.fields import ModelField
-from tercel.declare.security import SecurityBase
+from tercel.declare.scopes import SecurityBase
 from tercel.plan import Style
 
 __all__ = [

@@ -13,7 +13,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Any, Literal, Self, TypeAlias, get_args, get_origin
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError, create_model
@@ -110,6 +110,12 @@ class ModelField:
     @cached_property
     def _type_adapter(self) -> TypeAdapter[Any]:
         return shared_adapter(self.field_info, self.config)
+
+    def renamed(self, name: str) -> Self:
+        """Another field that differs in its name alone."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, name=name)
+        return other
 
     @property
     def alias(self) -> str:

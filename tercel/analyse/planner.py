@@ -25,7 +25,7 @@ from tercel.analyse.results import Renderer
 from tercel.analyse.signature import get_dependant
 from tercel.analyse.take import BodyTaker, ParamTaker
 from tercel.declare import markers
-from tercel.declare.security import SecurityScopes
+from tercel.declare.scopes import SecurityScopes
 from tercel.plan import (
     Callee,
     Check,

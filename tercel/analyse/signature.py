@@ -51,7 +51,7 @@ from tercel.analyse.fields import (
 from tercel.analyse.forms import add_form_union_validators, ensure_multipart_is_installed, form_union_models, model_type
 from tercel.analyse.origins import origin_of
 from tercel.declare import markers
-from tercel.declare.security import SecurityScopes
+from tercel.declare.scopes import SecurityScopes
 from tercel.http.errors import DeclarationAssertion, DependencyScopeError
 
 __all__ = [
@@ -98,6 +98,38 @@ def _signature(call: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(call)
 
 
+def _says_it_itself(call: Callable[..., Any]) -> bool:
+    """Whether a callable is a plain function all of whose annotations are objects, so that nothing has to be resolved."""
+    return (
+        sys.version_info < (3, 14)
+        and type(call) is FunctionType
+        and not call.__dict__
+        and not any(isinstance(annotation, str) for annotation in call.__annotations__.values())
+    )
+
+
+def _parameters_of(call: Any) -> list[inspect.Parameter]:
+    """The parameters of a plain function as `inspect.signature` tells them, in a third of the time."""
+    code, empty, kind = call.__code__, inspect.Parameter.empty, inspect.Parameter
+    annotations, keyword_defaults = call.__annotations__, call.__kwdefaults__ or {}
+    names, count, end = code.co_varnames, code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    defaults = call.__defaults__ or ()
+    found = []
+    for place, name in enumerate(names[:count]):
+        default = defaults[place - count + len(defaults)] if place >= count - len(defaults) else empty
+        way = kind.POSITIONAL_ONLY if place < code.co_posonlyargcount else kind.POSITIONAL_OR_KEYWORD
+        found.append(kind(name, way, default=default, annotation=annotations.get(name, empty)))
+    if code.co_flags & inspect.CO_VARARGS:
+        found.append(kind(names[end], kind.VAR_POSITIONAL, annotation=annotations.get(names[end], empty)))
+    for name in names[count:end]:
+        default = keyword_defaults.get(name, empty)
+        found.append(kind(name, kind.KEYWORD_ONLY, default=default, annotation=annotations.get(name, empty)))
+    if code.co_flags & inspect.CO_VARKEYWORDS:
+        name = names[end + bool(code.co_flags & inspect.CO_VARARGS)]
+        found.append(kind(name, kind.VAR_KEYWORD, annotation=annotations.get(name, empty)))
+    return found
+
+
 def get_typed_annotation(annotation: Any, globalns: dict[str, Any]) -> Any:
     """An annotation with a string resolved as far as it can be; `None` for the type of None."""
     if isinstance(annotation, str):
@@ -109,6 +141,8 @@ def get_typed_annotation(annotation: Any, globalns: dict[str, Any]) -> Any:
 
 def get_typed_signature(call: Callable[..., Any]) -> inspect.Signature:
     """The signature of a callable with its annotations resolved against the globals of the function inside wrappers."""
+    if _says_it_itself(call):
+        return inspect.Signature(_parameters_of(call), __validate_parameters__=False)
     parameters = list(_signature(call).parameters.values())
     if any(isinstance(p.annotation, str) for p in parameters):
         globalns = getattr(inspect.unwrap(call), "__globals__", {})
@@ -371,7 +405,9 @@ def get_dependant(
             if details.depends is not None:
                 _add_sub_dependant(dependant, parameter.name, details.depends, scopes)
                 continue
-            attribute = next((attr for cls, attr in _INJECTED if lenient_issubclass(details.type_annotation, cls)), None)
+            attribute = None
+            if details.field is None or lenient_issubclass(details.type_annotation, _INJECTED_TYPES):
+                attribute = next((attr for cls, attr in _INJECTED if lenient_issubclass(details.type_annotation, cls)), None)
             if attribute is not None:
                 if details.field is not None:
                     _refuse(f"Cannot specify multiple FastAPI annotations for {parameter.name!r}")

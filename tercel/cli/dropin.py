@@ -1,6 +1,6 @@
 """`tercel dropin install | status | uninstall`: the shim distribution, from the command line.
 
-What is done is in `tercel.dropin_shim`; here it is only said. Read `tercel.cli.main` for where these commands are added.
+What is done is in `tercel.dropin_shim`; here it is only said. Read `tercel.cli.commands` for where these commands are added.
 """
 
 from __future__ import annotations

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from tercel.http.errors import DeclarationError
 
-__all__ = ["CommandError", "ExitCode", "UserCodeError", "show_error", "show_warning"]
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["CommandError", "ExitCode", "UserCodeError", "error_console", "show_error", "show_warning"]
 
 # Where frames come from that say nothing about the user's mistake.
 _OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -67,9 +68,18 @@ class UserCodeError(Exception):
         self.advice = advice
 
 
+def error_console() -> Console:
+    """Standard error, in colour on a terminal, and never wrapped. Rich is imported here: a server that starts well says nothing."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
 def show_error(error: CommandError | UserCodeError) -> None:
     """Writes the error to standard error; in colour on a terminal, and never wrapped, so that paths can be copied."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich.text import Text
+
+    console = error_console()
     if isinstance(error, UserCodeError):
         cause = error.__cause__
         if cause is not None:
@@ -84,7 +94,9 @@ def show_error(error: CommandError | UserCodeError) -> None:
 
 def show_warning(message: str) -> None:
     """Writes one line to standard error that does not stop anything."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich.text import Text
+
+    console = error_console()
     console.print(Text.assemble(("warning: ", "bold yellow"), message))
 
 

@@ -1,57 +1,21 @@
-"""The commands: `dev` and `run` serve an application, `routes`, `plan`, `source` and `openapi` print what Tercel made of it.
+"""Where the command line begins and ends: it runs a command and says what went wrong, as one message and an exit code.
 
-Each command finds the application (`tercel.cli.target`), imports it (`tercel.cli.load`) and hands it on, to `tercel.server` or to
-`tercel.cli.show`. Errors end here, as one message and an exit code: 0 done, 1 failed, 2 wrong usage, 3 the application failed to
-start.
+0 is done, 1 failed, 2 wrong usage, 3 the application failed to start. `tercel run` with the words that process managers use goes
+straight to the server (`tercel.cli.usual`); everything else goes through Typer (`tercel.cli.commands`), which takes longer to
+import than the server does.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
 
-import typer
-
-from tercel.cli.dropin import cli as dropin_cli
 from tercel.cli.errors import CommandError, ExitCode, UserCodeError, show_error
-from tercel.cli.load import Loaded, load_app
-from tercel.cli.served import IMPORT_STRING, Served
-from tercel.cli.settings import SETTINGS, build_config, with_settings
-from tercel.cli.target import DEFAULT_FILES, resolve_target
-from tercel.server.http1 import HttpConnection
-from tercel.server.protocols import connection_class
+from tercel.cli.serve import serve
+from tercel.cli.usual import read_usual
 
-__all__ = ["cli", "main"]
-
-_HELP = (
-    "`module:object`, a module, a file or a folder. Without it: the entrypoint in pyproject.toml, else the first of "
-    f"{', '.join(DEFAULT_FILES)}."
-)
-
-App = Annotated[str | None, typer.Argument(metavar="APP", envvar="TERCEL_APP", help=_HELP, show_default=False)]
-Factory = Annotated[bool, typer.Option("--factory", help="APP is a function without parameters that makes the application.")]
-AppDir = Annotated[
-    Path | None, typer.Option("--app-dir", help="Where modules are searched. Default: the working directory", show_default=False)
-]
-DropIn = Annotated[bool, typer.Option("--dropin", help="`import fastapi` gives Tercel: for applications written for FastAPI.")]
-Method = Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, ..., or WEBSOCKET.")]
-PathArgument = Annotated[
-    str, typer.Argument(metavar="PATH", help="A path as requested, /items/3, or as declared, /items/{item_id}.")
-]
-
-cli = typer.Typer(
-    name="tercel",
-    help="FastAPI's API on its own engine and its own server.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,  # `main` shows errors
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,8 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; None takes those of the process.
     """
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        cli(args=None if arguments is None else list(arguments), prog_name="tercel")
+        usual = read_usual(words, os.environ)
+        if usual is not None:
+            return serve(usual.app, usual.factory, usual.app_dir, usual.dropin, usual.settings)
+        from tercel.cli.commands import cli
+
+        cli(args=words, prog_name="tercel")
     except SystemExit as stop:  # how Typer ends, also when all is well
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except (CommandError, UserCodeError) as error:
@@ -74,118 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show_error(CommandError(f"a mistake in Tercel: {what}", "TERCEL_TRACEBACK=1 shows where; please report it."))
         return ExitCode.FAILURE
     return ExitCode.OK
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        protocol = "pure" if connection_class() is HttpConnection else "compiled"
-        version = importlib.metadata.version("tercel")
-        typer.echo(f"tercel {version} (Python {platform.python_version()}, {protocol} protocol)")
-        raise typer.Exit
-
-
-@cli.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
-    ] = False,
-) -> None:
-    """FastAPI's API on its own engine and its own server."""
-
-
-# -- serving -------------------------------------------------------------------------------------------------------------------
-
-
-def dev(
-    app: App = None,
-    *,
-    factory: Factory = False,
-    app_dir: AppDir = None,
-    dropin: DropIn = False,
-    debug: Annotated[bool, typer.Option("--debug/--no-debug", help="Answer an error with its traceback.")] = True,
-    settings: dict[str, Any],
-) -> None:
-    """Serve an application for development: on this machine, with tracebacks, restarted when a file changes."""
-    _serve(app, factory, app_dir, dropin, settings, dev=True, debug=debug)
-
-
-def run(
-    app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False, settings: dict[str, Any]
-) -> None:
-    """Serve an application."""
-    _serve(app, factory, app_dir, dropin, settings, dev=False, debug=False)
-
-
-cli.command("dev")(with_settings(dev, (row for row in SETTINGS if row.in_dev), {"reload": True}))
-cli.command("run")(with_settings(run, SETTINGS, {}))
-
-
-def _serve(
-    given: str | None, factory: bool, app_dir: Path | None, dropin: bool, settings: dict[str, Any], *, dev: bool, debug: bool
-) -> None:
-    from tercel.server.supervisor import run as run_server  # uvloop and httptools are not needed to print help
-
-    target = resolve_target(given, folder=Path.cwd(), app_dir=app_dir)
-    config = build_config(settings)
-    request = Served(target, factory, dropin, debug, announce=dev)
-    if config.reload or config.workers > 1:
-        # Each process imports the application for itself: a restarted one must see the changed files.
-        request.to_environment()
-        raise typer.Exit(run_server(IMPORT_STRING, config))
-    raise typer.Exit(run_server(request.load().app, config))
-
-
-# -- looking -------------------------------------------------------------------------------------------------------------------
-
-
-@cli.command("routes")
-def routes(app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False) -> None:
-    """List the routes in the order in which they are tried."""
-    from tercel.cli.show import show_routes
-
-    show_routes(_load(app, factory, app_dir, dropin))
-
-
-@cli.command("plan")
-def plan(
-    method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False
-) -> None:
-    """Print the steps that answer a request, one numbered line each."""
-    from tercel.cli.show import show_plan
-
-    show_plan(_load(app, factory, app_dir, dropin), method, path)
-
-
-@cli.command("source")
-def source(
-    method: Method, path: PathArgument, app: App = None, *, factory: Factory = False, app_dir: AppDir = None, dropin: DropIn = False
-) -> None:
-    """Print the Python that was generated to answer a request."""
-    from tercel.cli.show import show_source
-
-    show_source(_load(app, factory, app_dir, dropin), method, path)
-
-
-@cli.command("openapi")
-def openapi(
-    app: App = None,
-    *,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of standard output.")] = None,
-    factory: Factory = False,
-    app_dir: AppDir = None,
-    dropin: DropIn = False,
-) -> None:
-    """Write the OpenAPI document as JSON."""
-    from tercel.cli.show import write_openapi
-
-    write_openapi(_load(app, factory, app_dir, dropin), output)
-
-
-def _load(given: str | None, factory: bool, app_dir: Path | None, dropin: bool) -> Loaded:
-    return load_app(resolve_target(given, folder=Path.cwd(), app_dir=app_dir), factory=factory, dropin=dropin)
-
-
-cli.add_typer(dropin_cli)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ asked for, and each process loads the application itself, with the same rules an
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
-from tercel.cli.errors import CommandError, UserCodeError, show_error
+from tercel.cli.errors import CommandError, UserCodeError, error_console, show_error
 from tercel.cli.load import Loaded, load_app
 from tercel.cli.target import Target
 
@@ -24,6 +24,9 @@ __all__ = ["IMPORT_STRING", "Served"]
 
 IMPORT_STRING = "tercel.cli.served:app"
 _VARIABLE = "TERCEL_SERVED"
+
+_LOADING_THRESHOLD = 50_000
+"""Objects between two collections while an application is loaded: a few MB at most of what could have been freed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class Served:
             CommandError: there is no such module or object, or it is not an application.
             UserCodeError: the user's code raised.
         """
-        loaded = load_app(self.target, factory=self.factory, dropin=self.dropin)
+        with _few_collections():
+            loaded = load_app(self.target, factory=self.factory, dropin=self.dropin)
         if self.debug and hasattr(loaded.app, "debug"):
             loaded.app.debug = True
         if self.announce:
@@ -97,7 +101,23 @@ class Served:
         return cls(target, values["factory"], values["dropin"], values["debug"], values["announce"])
 
 
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Has the garbage collector look less often while an application is loaded: nearly all that is made then stays."""
+    threshold = gc.get_threshold()
+    if gc.isenabled() and threshold[0]:
+        gc.set_threshold(max(threshold[0], _LOADING_THRESHOLD), *threshold[1:])
+    said = gc.get_threshold()
+    try:
+        yield
+    finally:
+        if gc.get_threshold() == said:  # the application may have settings of its own
+            gc.set_threshold(*threshold)
+
+
 def _announce(loaded: Loaded) -> None:
+    from rich.text import Text
+
     parts = [("serving ", ""), (loaded.target.import_string, "bold")]
     if loaded.file is not None:
         file = loaded.file
@@ -105,7 +125,7 @@ def _announce(loaded: Loaded) -> None:
     docs = getattr(loaded.app, "docs_url", None)
     if docs and getattr(loaded.app, "openapi_url", None):
         parts.append((f", documentation at {docs}", ""))
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(*parts))
+    error_console().print(Text.assemble(*parts))
 
 
 def __getattr__(name: str) -> Any:

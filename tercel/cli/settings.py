@@ -2,7 +2,7 @@
 
 An option that is not given is not passed on, so there is one place that knows a default and its reason. To add a server setting to
 the command line, add a row. This module must not know how a server is started. Read `tercel.server.config` for the fields and
-`tercel.cli.main` for the commands.
+`tercel.cli.commands` for the commands.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-
-import typer
 
 from tercel.cli.errors import CommandError
 from tercel.server.config import ServerConfig
@@ -65,6 +63,8 @@ def _octal(text: str) -> int:
     except ValueError:
         mode = -1
     if not 0 <= mode <= 0o777:
+        import typer
+
         raise typer.BadParameter(f"{text!r} is not a file mode such as 660")
     return mode
 
@@ -269,6 +269,8 @@ def with_settings(command: Callable[..., Any], settings: Iterable[Setting], defa
 
 
 def _option(row: Setting, defaults: Mapping[str, Any]) -> Any:
+    import typer  # as late as possible: a server that is started with plain words does without
+
     shown = _shown_default(row, defaults)
     return typer.Option(
         None,

@@ -6,9 +6,7 @@ next, which imports what is found here.
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +73,8 @@ def resolve_target(given: str | None, *, folder: Path, app_dir: Path | None = No
 
 def close_to(name: str, names: Iterator[str] | list[str]) -> str:
     """A question that names what resembles `name` most, or an empty string."""
+    import difflib  # for mistakes only
+
     close = difflib.get_close_matches(name, list(names), n=2, cutoff=0.6)
     return f"Did you mean {' or '.join(f'`{one}`' for one in close)}?" if close else ""
 
@@ -158,6 +158,8 @@ def _find_default(base: Path) -> Target:
 
 def _configured(pyproject: Path) -> str | None:
     """The entry point that pyproject.toml names, for Tercel or, as it is the same application, for FastAPI."""
+    import tomllib
+
     try:
         tool = tomllib.loads(pyproject.read_text("utf-8")).get("tool", {})
     except FileNotFoundError:

@@ -34,7 +34,17 @@ from starlette.convertors import Convertor
 from starlette.routing import Match
 from starlette.types import Scope
 
-from tercel.compile.pattern import Bind, Piece, find_way, is_pure, literal_text, make_regex_reader, make_segment_reader
+from tercel.compile.pattern import (
+    Bind,
+    PathRegex,
+    Piece,
+    Reader,
+    find_way,
+    is_pure,
+    literal_text,
+    make_regex_reader,
+    make_segment_reader,
+)
 
 __all__ = ["MISS", "Entry", "Hit", "Miss", "Partial", "Probe", "RouteTable"]
 
@@ -51,7 +61,7 @@ class Entry:
 
     Args:
         path: the path pattern with all prefixes, in Starlette's syntax: `/items/{item_id:int}`.
-        regex: what `starlette.routing.compile_path(path)` returned for it, or the route's own expression; None for "scan".
+        regex: what `read_path(path)` returned for it, or the route's own expression; None for "scan".
         convertors: parameter name to convertor, from the same call.
         methods: what the entry answers, upper case; None or empty for every method. Not read for "websocket" and "scan".
         kind: the table that decides it, or "scan" for an entry that must be asked through `probe`, for both protocols.
@@ -61,7 +71,7 @@ class Entry:
     """
 
     path: str
-    regex: re.Pattern[str] | None
+    regex: PathRegex | re.Pattern[str] | None
     convertors: Mapping[str, Convertor[Any]]
     methods: frozenset[str] | None
     kind: Literal["http", "websocket", "scan"]
@@ -125,7 +135,7 @@ MISS: Final = Miss.MISS
 class _Leaf:
     """One entry with its place in the declaration order, ready to be put into trees."""
 
-    __slots__ = ("entry", "order", "pure", "read", "read_by_regex", "way")
+    __slots__ = ("_read_by_regex", "entry", "order", "pure", "read", "way")
 
     def __init__(self, order: int, entry: Entry) -> None:
         assert entry.regex is not None
@@ -133,10 +143,18 @@ class _Leaf:
         self.entry = entry
         self.pure = all(map(is_pure, entry.convertors.values()))
         self.way = find_way(entry.path, entry.regex, entry.convertors)
-        self.read_by_regex = make_regex_reader(entry.regex, entry.convertors)
-        self.read = self.read_by_regex
-        if self.way is not None and not self.way.rest:
-            self.read = make_segment_reader(self.way.binds)
+        self._read_by_regex: Reader | None = None
+        self.read = make_segment_reader(self.way.binds) if self.way is not None and not self.way.rest else self.read_by_regex
+
+    @property
+    def read_by_regex(self) -> Reader:
+        """A reader that asks the expression, which is compiled now if it was not."""
+        if self._read_by_regex is None:
+            regex = self.entry.regex
+            assert regex is not None
+            compiled = regex.compile() if isinstance(regex, PathRegex) else regex
+            self._read_by_regex = make_regex_reader(compiled, self.entry.convertors)
+        return self._read_by_regex
 
     @property
     def is_static(self) -> bool:

@@ -10,15 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
-from starlette.convertors import Convertor, FloatConvertor, IntegerConvertor, PathConvertor, StringConvertor, UUIDConvertor
-from starlette.routing import PARAM_REGEX
+from starlette.convertors import (
+    CONVERTOR_TYPES,
+    Convertor,
+    FloatConvertor,
+    IntegerConvertor,
+    PathConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
+from starlette.routing import PARAM_REGEX, compile_path
 
 __all__ = [
     "Bind",
     "Param",
+    "PathRegex",
     "Piece",
     "Reader",
     "Way",
@@ -27,6 +36,7 @@ __all__ = [
     "literal_text",
     "make_regex_reader",
     "make_segment_reader",
+    "read_path",
 ]
 
 Reader = Callable[[str, list[str]], dict[str, Any] | None]
@@ -85,7 +95,63 @@ def _is_one_segment(convertor: Convertor[Any]) -> bool:
     return convertor.regex in _KNOWN_SEGMENTS or _ONE_SEGMENT.fullmatch(convertor.regex) is not None
 
 
-def _split(path: str, regex: re.Pattern[str], convertors: Mapping[str, Convertor[Any]]) -> list[Piece] | None:
+_PLAIN_EXPRESSIONS: Final = frozenset(convertor.regex for convertor in CONVERTOR_TYPES.values())
+"""Of Starlette's own convertors: known to compile."""
+
+
+class PathRegex:
+    """The expression of a path, compiled when somebody asks it: the tree answers for nearly all paths, and compiling takes longer
+    than everything else that is done with a path.
+
+    Args:
+        pattern: as Starlette makes it.
+    """
+
+    __slots__ = ("_compiled", "pattern")
+    flags = re.UNICODE
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self._compiled: re.Pattern[str] | None = None
+
+    def compile(self) -> re.Pattern[str]:
+        """The expression itself."""
+        if self._compiled is None:
+            self._compiled = re.compile(self.pattern)
+        return self._compiled
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+def read_path(path: str) -> tuple[PathRegex | re.Pattern[str], str, dict[str, Convertor[Any]]]:
+    """What `starlette.routing.compile_path` returns for a path; the expression not compiled yet where nothing can be wrong with it.
+
+    Raises:
+        AssertionError: a convertor that does not exist.
+        ValueError: the same name twice.
+        re.error: a convertor whose expression is none.
+    """
+    if not path.startswith("/"):
+        return compile_path(path)
+    if "{" not in path:
+        return PathRegex(f"^{re.escape(path)}$"), path, {}
+    convertors: dict[str, Convertor[Any]] = {}
+    pattern, form, end = "^", "", 0
+    for found in PARAM_REGEX.finditer(path):
+        name, kind = found[1], (found[2] or ":str")[1:]
+        convertor = CONVERTOR_TYPES.get(kind)
+        if convertor is None or name in convertors or convertor.regex not in _PLAIN_EXPRESSIONS:
+            return compile_path(path)  # which says what is wrong, if anything is
+        convertors[name] = convertor
+        literal = path[end : found.start()]
+        pattern += f"{re.escape(literal)}(?P<{name}>{convertor.regex})"
+        form += f"{literal}{{{name}}}"
+        end = found.end()
+    return PathRegex(f"{pattern}{re.escape(path[end:])}$"), form + path[end:], convertors
+
+
+def _split(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[str, Convertor[Any]]) -> list[Piece] | None:
     """The pattern as literal texts and parameters, or None when its expression is not provably the one made from these pieces."""
     if not path.startswith("/") or "\n" in path:
         return None
@@ -98,7 +164,8 @@ def _split(path: str, regex: re.Pattern[str], convertors: Mapping[str, Convertor
         if convertor is None:
             return None
         try:  # An expression that is not one by itself ("a)|(b") would change the meaning of what stands beside it.
-            re.compile(convertor.regex)
+            if convertor.regex not in _PLAIN_EXPRESSIONS:
+                re.compile(convertor.regex)
         except re.error:
             return None
         literal = path[end : found.start()]
@@ -133,7 +200,7 @@ def literal_text(segment: Sequence[Piece]) -> str | None:
     return only if len(segment) == 1 and isinstance(only, str) else None
 
 
-def find_way(path: str, regex: re.Pattern[str], convertors: Mapping[str, Convertor[Any]]) -> Way | None:
+def find_way(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[str, Convertor[Any]]) -> Way | None:
     """The way of a pattern, or None if nothing can be said about it except by its regular expression.
 
     Args:

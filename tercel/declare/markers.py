@@ -22,7 +22,7 @@ from pydantic_core import PydanticUndefined
 from tercel.http.defaults import _Unset
 from tercel.http.errors import DeclarationAssertion, FastAPIDeprecationWarning
 from tercel.http.threads import DependencyConcurrency
-from tercel.openapi.models import Example
+from tercel.openapi.example import Example
 
 __all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Param", "ParamTypes", "Path", "Query", "Security"]
 
@@ -234,7 +234,9 @@ class _Marker(_FieldInfo):  # type: ignore[misc]
         # Last, where pydantic before 2.14 puts the constraints in the order of the keywords.
         chosen["strict"] = chosen.pop("strict")
         chosen["pattern"] = chosen.pop("pattern") or chosen["regex"]
-        passed = {name: value for name, value in chosen.items() if name not in _OURS and value is not _Unset}
+        for name in _OURS:
+            del chosen[name]
+        passed = {name: value for name, value in chosen.items() if value is not _Unset}
         super().__init__(default=default, annotation=annotation, **passed)
 
     def __repr__(self) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "OperationArguments",
     "complete",
     "merge",
+    "nearest",
     "with_signature",
 ]
 
@@ -208,7 +209,7 @@ def _both(outer: bool, inner: bool) -> bool:
     return outer and inner
 
 
-def _nearest(outer: Any, inner: Any) -> Any:
+def nearest(outer: Any, inner: Any) -> Any:
     """The inner layer's unless it said nothing."""
     return outer if inner is None or isinstance(inner, DefaultPlaceholder) else inner
 
@@ -224,20 +225,21 @@ class Layer:
     prefix: str = _rule(_join, str)
     tags: list[str | Enum] = _rule(_append, list)
     dependencies: list[Depends] = _rule(_append, list)
-    default_response_class: type[Response] | DefaultPlaceholder = _rule(_nearest, lambda: Default(JSONResponse))
+    default_response_class: type[Response] | DefaultPlaceholder = _rule(nearest, lambda: Default(JSONResponse))
     responses: Responses = _rule(_update, dict)
     callbacks: list[BaseRoute] = _rule(_append, list)
     deprecated: bool | None = _rule(_either, lambda: None)
     include_in_schema: bool = _rule(_both, lambda: True)
-    generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = _rule(_nearest, lambda: Default(generate_unique_id))
-    strict_content_type: bool | DefaultPlaceholder = _rule(_nearest, lambda: Default(True))
-    max_body_size: int | None = _rule(_nearest, lambda: None)
-    cancel_on_disconnect: bool | None = _rule(_nearest, lambda: None)
+    generate_unique_id_function: Callable[[Any], str] | DefaultPlaceholder = _rule(nearest, lambda: Default(generate_unique_id))
+    strict_content_type: bool | DefaultPlaceholder = _rule(nearest, lambda: Default(True))
+    max_body_size: int | None = _rule(nearest, lambda: None)
+    cancel_on_disconnect: bool | None = _rule(nearest, lambda: None)
     form_limits: Any = _rule(_update, dict)
 
 
 def merge(outer: Layer, inner: Layer) -> Layer:
     """Both layers as one, by the rule of each field."""
-    return Layer(
-        **{item.name: item.metadata["merge"](getattr(outer, item.name), getattr(inner, item.name)) for item in fields(Layer)}
-    )
+    return Layer(*[rule(getattr(outer, name), getattr(inner, name)) for name, rule in _RULES])
+
+
+_RULES: tuple[tuple[str, Callable[[Any, Any], Any]], ...] = tuple((item.name, item.metadata["merge"]) for item in fields(Layer))

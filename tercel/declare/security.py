@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 
 from tercel.declare.params import Form
+from tercel.declare.scopes import SecurityBase, SecurityScopes
 from tercel.http.errors import HTTPException
 from tercel.openapi import models
 
@@ -41,18 +42,6 @@ def get_authorization_scheme_param(authorization_header_value: str | None) -> tu
     """The scheme and the rest of an Authorization field (RFC 9110 §11.4); two empty strings when there is none."""
     scheme, _, param = (authorization_header_value or "").partition(" ")
     return scheme, param.strip()
-
-
-class SecurityBase:
-    """What makes a dependency a security scheme: the document lists the model under the name.
-
-    Attributes:
-        model: the scheme's entry in OpenAPI.
-        scheme_name: its key in `components.securitySchemes`.
-    """
-
-    model: models.SecurityBase
-    scheme_name: str
 
 
 class _Scheme(SecurityBase):
@@ -509,16 +498,3 @@ class OAuth2PasswordRequestFormStrict(OAuth2PasswordRequestForm):
             client_id=client_id,
             client_secret=client_secret,
         )
-
-
-class SecurityScopes:
-    """As a parameter's type: the scopes that this use of the dependency and all that depend on it require.
-
-    Attributes:
-        scopes: in the order from the outermost dependency to this one.
-        scope_str: the same separated by spaces, as a `WWW-Authenticate` challenge wants them (RFC 6750 §3).
-    """
-
-    def __init__(self, scopes: list[str] | None = None) -> None:
-        self.scopes: list[str] = scopes or []
-        self.scope_str: str = " ".join(self.scopes)

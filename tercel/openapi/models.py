@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic_core import core_schema
-from typing_extensions import TypedDict
 from typing_extensions import deprecated as deprecated_since
 
 from tercel.http.log import logger
+from tercel.openapi.example import Example as Example
 
 if TYPE_CHECKING or find_spec("email_validator") is not None:
     from pydantic import EmailStr
@@ -244,17 +244,6 @@ SchemaOrBool = Schema | bool
 
 
 # -- parameters, bodies, responses ---------------------------------------------------------------------------------------------
-
-
-class Example(TypedDict, total=False):
-    """§4.8.19. A dict, since users write these."""
-
-    summary: str | None
-    description: str | None
-    value: Any | None
-    externalValue: AnyUrl | None
-
-    __pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]
 
 
 class ParameterInType(Enum):

@@ -20,11 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tercel.analyse.forms import body_field_of, flat_body_params, should_embed
 from tercel.analyse.signature import get_parameterless_sub_dependant
-from tercel.declare.options import Layer, merge
-from tercel.http.limits import FormLimits, nearest_limit, with_body_limit
+from tercel.compile.pattern import read_path
+from tercel.declare.options import Layer, merge, nearest
+from tercel.http.defaults import DefaultPlaceholder
+from tercel.http.limits import FormLimits, nearest_limit, validate_max_body_size, with_body_limit
 from tercel.routing.frontend import FrontendGroup
 from tercel.routing.handled import Handled
-from tercel.routing.operation import Operation
+from tercel.routing.operation import Operation, unwrap_default
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, RouteState, effective_route_context
 from tercel.serve.dispatch import update_scope
 
@@ -113,10 +115,17 @@ class EffectiveRoute(RouteState):
         effective = cls(route)
         layer, router = context.layer, context.included_router
         around = replace(layer)
-        around.default_response_class = _nearest(layer.default_response_class, router.default_response_class)
-        around.generate_unique_id_function = _nearest(layer.generate_unique_id_function, router.generate_unique_id_function)
-        around.strict_content_type = _nearest(layer.strict_content_type, router.strict_content_type)
+        around.default_response_class = nearest(layer.default_response_class, router.default_response_class)
+        around.generate_unique_id_function = nearest(layer.generate_unique_id_function, router.generate_unique_id_function)
+        around.strict_content_type = nearest(layer.strict_content_type, router.strict_content_type)
         merged = merge(around, _layer_of(route))
+        effective._added_dependencies = len(layer.dependencies)
+        effective._prefix = layer.prefix
+        effective.form_limits = route.form_limits
+        if route.is_untouched and not merged.responses and _is_same(merged.default_response_class, route.response_class):
+            effective._adopt(route, merged, context.dependency_overrides_provider)
+            effective._build(route)
+            return effective
         options = {name: getattr(route, name) for name in _PASSED_ON}
         options.update(
             tags=merged.tags,
@@ -132,15 +141,33 @@ class EffectiveRoute(RouteState):
             cancel_on_disconnect=merged.cancel_on_disconnect,
             dependency_overrides_provider=context.dependency_overrides_provider,
         )
-        effective._added_dependencies = len(layer.dependencies)
-        effective._prefix = layer.prefix
-        effective.form_limits = route.form_limits
         effective._declare(merged.prefix, route.endpoint, options, stream_item_type=route.stream_item_type)
         effective._build(route)
         return effective
 
     _added_dependencies = 0
     _prefix = ""
+
+    def _adopt(self, route: APIRoute, merged: Layer, dependency_overrides_provider: Any) -> None:
+        """Does what `_declare` does for a route that still says what it said when it was declared: only what layers change is found
+        out again, and what has the path in its name is renamed."""
+        said = vars(route)
+        vars(self).update({name: said[name] for name in _ADOPTED})
+        self.path, self.methods = merged.prefix, set(route.methods)
+        self._regex, self.path_format, self.param_convertors = read_path(self.path)
+        self.tags, self.dependencies, self.responses, self.response_fields = merged.tags, merged.dependencies, {}, {}
+        self.callbacks, self.deprecated, self.include_in_schema = merged.callbacks, merged.deprecated, merged.include_in_schema
+        self.response_class, self.max_body_size = merged.default_response_class, merged.max_body_size
+        validate_max_body_size(self.max_body_size)
+        self.generate_unique_id_function, self.strict_content_type = merged.generate_unique_id_function, merged.strict_content_type
+        self.cancel_on_disconnect = merged.cancel_on_disconnect
+        self.dependency_overrides_provider = dependency_overrides_provider
+        self.unique_id = self.operation_id or unwrap_default(self.generate_unique_id_function)(self)
+        self._declare_inputs()
+        if route.response_field is not None:
+            self.response_field = route.response_field.renamed("Response_" + self.unique_id)
+        if route.stream_item_field is not None:
+            self.stream_item_field = route.stream_item_field.renamed("StreamItem_" + self.unique_id)
 
     def _declare_inputs(self) -> None:
         """The original's analysis with the dependencies around it in front; anew if the prefix itself has parameters, or where the
@@ -228,8 +255,36 @@ _PASSED_ON = (
 )
 
 
-def _nearest(outer: Any, inner: Any) -> Any:
-    return merge(Layer(default_response_class=outer), Layer(default_response_class=inner)).default_response_class
+_ADOPTED = (
+    "description",
+    "endpoint",
+    "is_json_stream",
+    "is_sse_stream",
+    "name",
+    "openapi_extra",
+    "operation_id",
+    "response_description",
+    "response_field",
+    "response_model",
+    "response_model_by_alias",
+    "response_model_exclude",
+    "response_model_exclude_defaults",
+    "response_model_exclude_none",
+    "response_model_exclude_unset",
+    "response_model_include",
+    "status_code",
+    "stream_item_field",
+    "stream_item_type",
+    "summary",
+)
+"""Attributes that an effective route has in common with the route as it was declared."""
+
+
+def _is_same(effective: Any, declared: Any) -> bool:
+    """Whether layers leave the response class as it is; placeholders are the same if they stand for the same."""
+    if isinstance(effective, DefaultPlaceholder) and isinstance(declared, DefaultPlaceholder):
+        return effective.value is declared.value
+    return effective is declared
 
 
 def _layer_of(route: APIRoute) -> Layer:

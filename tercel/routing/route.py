@@ -7,9 +7,11 @@ router. Read `tercel.routing.operation` next for what happens at run time.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
+from functools import cached_property
 from typing import Any, Self
 
 from starlette import routing
@@ -24,6 +26,7 @@ from tercel.analyse.dependant import Dependant, is_generator
 from tercel.analyse.fields import ModelField, create_model_field
 from tercel.analyse.forms import body_field_of, flat_body_params, should_embed
 from tercel.analyse.signature import dependant_of, get_stream_item_type, get_typed_return_annotation
+from tercel.compile.pattern import PathRegex, read_path
 from tercel.declare.markers import Depends
 from tercel.declare.options import OPERATION_DEFAULTS, complete, with_signature
 from tercel.http.defaults import Default, DefaultPlaceholder
@@ -58,7 +61,6 @@ class RouteState:
     """
 
     path: str
-    path_regex: Any
     path_format: str
     param_convertors: dict[str, Any]
     endpoint: Callable[..., Any]
@@ -100,6 +102,19 @@ class RouteState:
     is_json_stream: bool
     _embed_body_fields: bool
 
+    _regex: PathRegex | re.Pattern[str]
+
+    @cached_property
+    def path_regex(self) -> Any:
+        """The expression that paths match; a program may put another in its place."""
+        return self._regex.compile() if isinstance(self._regex, PathRegex) else self._regex
+
+    @property
+    def regex_or_path(self) -> PathRegex | re.Pattern[str]:
+        """`path_regex`, or what it would be compiled from if nobody has asked for it."""
+        own: re.Pattern[str] | None = self.__dict__.get("path_regex")
+        return self._regex if own is None else own
+
     def _declare(self, path: str, endpoint: Callable[..., Any], options: Mapping[str, Any], stream_item_type: Any = None) -> None:
         """Sets every attribute from complete options.
 
@@ -115,12 +130,12 @@ class RouteState:
         self.responses = options["responses"] or {}
         self.dependencies = list(options["dependencies"] or [])
         self.name = get_name(endpoint) if options["name"] is None else options["name"]
-        self.path_regex, self.path_format, self.param_convertors = compile_path(path)
+        self._regex, self.path_format, self.param_convertors = read_path(path)
         self.methods = {method.upper() for method in (["GET"] if options["methods"] is None else options["methods"])}
         self.unique_id = self.operation_id or unwrap_default(self.generate_unique_id_function)(self)
         if isinstance(self.status_code, IntEnum):
             self.status_code = int(self.status_code)
-        text = options["description"] or inspect.cleandoc(endpoint.__doc__ or "")
+        text = options["description"] or (inspect.cleandoc(endpoint.__doc__) if endpoint.__doc__ else "")
         self.description = text.split("\f")[0].strip()  # what follows a form feed is for readers of the source only
         self._declare_documented_responses()
         self._declare_inputs()
@@ -245,7 +260,7 @@ class _Fingerprint(tuple[Any, ...]):
         return type(self)(memo.get(id(each), each) for each in self)
 
 
-class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette allows None for "any method"
+class APIRoute(RouteState, routing.Route):  # type: ignore[misc, override] # Starlette allows None for "any method"
     """A path operation. Subclasses may override `get_route_handler`, `matches` and `handle`.
 
     Args:
@@ -302,8 +317,14 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc] # Starlette all
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name in _SERVED_BY and "_own_app" in self.__dict__:
-            changes.touch()
+        if "_own_app" in self.__dict__:
+            if not name.startswith("_"):
+                self.__dict__["is_untouched"] = False
+            if name in _SERVED_BY:
+                changes.touch()
+
+    is_untouched = True
+    """Whether no attribute was assigned since the route was made."""
 
     @property
     def is_plain(self) -> bool:

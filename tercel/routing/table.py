@@ -79,7 +79,7 @@ def _api_entry(route: APIRoute, effective: EffectiveRoute | None, said: Mapping[
     direct = route.is_plain and state.max_body_size is None and not replacements
     served = Served(_unserved, state.methods, told, framework, limits)
     served.handler = _compiled(served, operation) if direct else _through_asgi(served, route.handle)
-    return Entry(state.path, state.path_regex, state.param_convertors, frozenset(state.methods), "http", served)
+    return Entry(state.path, state.regex_or_path, state.param_convertors, frozenset(state.methods), "http", served)
 
 
 async def _unserved(ex: Exchange) -> None:

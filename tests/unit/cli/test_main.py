@@ -62,7 +62,7 @@ def test_an_error_nobody_foresaw_is_one_line_with_a_way_to_see_more(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("tercel.cli.main.resolve_target", broken)
+    monkeypatch.setattr("tercel.cli.commands.resolve_target", broken)
     assert main(["routes"]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("error: a mistake in Tercel: RuntimeError: unforeseen\n")
