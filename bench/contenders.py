@@ -95,6 +95,18 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         kind="own",
     ),
     Contender(
+        "tercel-pure",
+        "Tercel in pure Python",
+        (),
+        ("-m", "tercel", "run", "bench.apps.fastapi_app:app", *_LISTEN),
+        {"BENCH_PACKAGE": "tercel", "TERCEL_PURE": "1"},
+        with_tercel=True,
+        shown=("tercel",),
+        home="tercel",
+        note="as it is installed where there is no C compiler: without the compiled protocol and the compiled writer of JSON",
+        kind="own",
+    ),
+    Contender(
         "tercel-uvicorn",
         "Tercel on uvicorn",
         _UVICORN,
@@ -112,7 +124,7 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         with_tercel=True,
         shown=("tercel", "pydantic"),
         home="tercel",
-        note="no framework: what Tercel's server alone allows; its WebSocket comes over ASGI",
+        note="no framework: what Tercel's server alone allows",
         kind="limit",
     ),
     Contender(

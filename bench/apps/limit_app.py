@@ -1,7 +1,7 @@
 """The limit: hand-written handlers that Tercel's own server calls directly. What a framework costs is the distance from here.
 
 As `asgi_app` it leaves out what a framework must do: matching by pattern, errors in a common form, conditional requests. It reads
-and answers exchanges as compiled handlers do; WebSockets come over ASGI, since the server has no other way for them.
+and answers exchanges as compiled handlers do, and asks the session behind `receive` for messages as Tercel's `WebSocket` does.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from urllib.parse import parse_qsl
 
 from pydantic_core import to_json
 
-from bench.apps.asgi_app import FILE, echo, lifespan
+from bench.apps.asgi_app import FILE, lifespan
 from bench.apps.by_hand import Refused, answer_item, answer_list, answer_user, current_user, require_token
 from bench.apps.content import CHUNKS
 from tercel.http.exchange import Exchange, Head
+from tercel.http.websocket import DirectSession
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -114,15 +115,28 @@ async def handle(ex: Exchange) -> None:
         await ex.respond(REFUSED[error.status], error.body)
 
 
+async def echo(session: DirectSession) -> None:
+    """W6: every text back."""
+    while True:
+        while (message := session.take_at_once()) is None:
+            await session.arrival()
+        if message["type"] != "websocket.receive":
+            return
+        # Never refused here: the load waits for an echo before it sends more.
+        session.send_at_once(message["text"])
+
+
 class Limit:
-    """What Tercel's server takes for an application: its handler, and ASGI for all that is not HTTP."""
+    """What Tercel's server takes for an application: its handler, and a call for each WebSocket and for the lifespan."""
 
     def direct_handler(self) -> Handler:
         return handle
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await echo(receive, send)
+            await receive()
+            await send({"type": "websocket.accept"})
+            await echo(receive.__self__)
         else:
             await lifespan(receive, send)
 
