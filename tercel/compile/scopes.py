@@ -14,6 +14,7 @@ from typing import Any, Final
 from anyio import CancelScope
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from tercel.http.cancel_scopes import has_cancel_scope
 from tercel.http.errors import FastAPIError
 from tercel.http.threads import contextmanager_in_threadpool
 
@@ -166,16 +167,17 @@ class RequestScope:
     """The generators that live until the endpoint returned, and those that live until the response was sent.
 
     Args:
-        ex: the exchange; on a foreign server and below middleware the exit of asynchronous generators is shielded from anyio's
-            cancellation, so that a client that goes away or a timeout cannot keep a dependency from cleaning up.
+        ex: the exchange; below whatever may cancel by anyio (middleware, a server, a task group) the exit of asynchronous
+            generators is shielded from it, so that a client that goes away or a timeout cannot keep a dependency from cleaning up.
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
     """
 
-    __slots__ = ("_ex", "_function", "_late", "_native", "_request", "_shield", "_strict", "_tasks")
+    __slots__ = ("_ex", "_exposed", "_function", "_late", "_request", "_shield", "_strict", "_tasks")
 
     def __init__(self, ex: Any, strict: bool = True) -> None:
         self._ex = ex
-        self._native: bool = ex.native and not ex.interruptible
+        # Scopes that are entered later, by dependencies or the endpoint, lie inside what would be shielded.
+        self._exposed: bool = (not ex.native or ex.interruptible) and has_cancel_scope()
         self._strict = strict
         self._request: list[Leave | AsyncGenerator[Any, Any]] = []
         self._function: list[Leave | AsyncGenerator[Any, Any]] = []
@@ -275,7 +277,7 @@ class RequestScope:
     async def enter_async(self, generator: AsyncGenerator[Any, Any], until_function: bool = False) -> Any:
         """Steps into an asynchronous generator and returns what it yields."""
         stack = self._function if until_function else self._request
-        if self._native:
+        if not self._exposed:
             try:  # as `step_into`
                 value = await anext(generator)
             except StopAsyncIteration:
