@@ -1,4 +1,4 @@
-"""What is run: the suites of `suites.toml` and the applications of `applications.toml`. Reads and checks the files."""
+"""What is run, and what is not: `suites.toml`, `applications.toml` and `left-out.toml`. Reads and checks the files."""
 
 from __future__ import annotations
 
@@ -125,6 +125,11 @@ def read_applications() -> dict[str, Application]:
         Problem: see `read`.
     """
     return read(Application, HERE / "applications.toml")
+
+
+def read_left_out() -> dict[str, list[str]]:
+    """Packages without a suite that could be run, with their versions, by reason."""
+    return tomllib.loads((HERE / "left-out.toml").read_text("utf-8"))
 
 
 def select(entries: Mapping[str, Entry], only: str) -> list[Entry]:

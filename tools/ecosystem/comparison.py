@@ -10,6 +10,7 @@ _CHANGING = re.compile(
     r"(?<=0x)[0-9a-f]{6,}"  # the address of an object
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # a UUID
     r"|(?=[\w-]*[0-9])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])[\w-]{24,}"  # a random token
+    r"|(?<![0-9])[0-9]{10}\.[0-9]+"  # the time
 )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools.ecosystem.catalogue import HERE, Application, Suite
+from tools.ecosystem.catalogue import HERE, Application, Suite, read_left_out
 from tools.environment import ROOT
 
 RESULTS = HERE / "results.json"
@@ -57,14 +57,23 @@ def record(kind: str, name: str, result: Mapping[str, Any]) -> None:
 def write(suites: Mapping[str, Suite], applications: Mapping[str, Application]) -> None:
     """Writes the page; results of what is no longer in the catalogue are left out."""
     results = read()
-    PAGE.write_text(text(results, suites, applications), "utf-8")
+    PAGE.write_text(text(results, suites, applications, read_left_out()), "utf-8")
 
 
-def text(results: Results, suites: Mapping[str, Suite], applications: Mapping[str, Application]) -> str:
-    """The page for some results, in the catalogue's order."""
+def text(
+    results: Results,
+    suites: Mapping[str, Suite],
+    applications: Mapping[str, Application],
+    left_out: Mapping[str, Sequence[str]],
+) -> str:
+    """The page for some results, in the catalogue's order.
+
+    Args:
+        left_out: packages that have no row, by reason.
+    """
     ran = {name: results["suites"][name] for name in suites if name in results["suites"]}
     dumped = {name: results["applications"][name] for name in applications if name in results["applications"]}
-    parts = [HEAD, *_suites(ran), *_details(ran), *_documents(dumped)]
+    parts = [HEAD, *_suites(ran), *_details(ran), *_left_out(left_out), *_documents(dumped)]
     return "\n".join(parts)
 
 
@@ -100,6 +109,11 @@ def _details(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if told:
             lines += [f"**{name}**", "", *told, ""]
     return ["### Notes", "", *lines] if lines else []
+
+
+def _left_out(packages: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [f"- {reason}: {', '.join(names)}" for reason, names in packages.items()]
+    return ["### Without a row", "", *lines, ""] if lines else []
 
 
 def _documents(dumped: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tools.ecosystem import documents, page
-from tools.ecosystem.catalogue import Application, Suite, read, read_applications, read_suites, select
+from tools.ecosystem.catalogue import Application, Suite, read, read_applications, read_left_out, read_suites, select
 from tools.ecosystem.comparison import compare, confirm, rerun, steady
 from tools.ecosystem.places import FASTAPI, lock_of
 from tools.environment import Problem
@@ -57,6 +57,7 @@ def test_a_named_test_is_excused_with_all_its_parameters_and_still_not_kept() ->
             "t.py::test[hhu-BFDbEYcjrOoaTZxerdJ1emYvvJFtd-HS256]",
             "t.py::test[q9_u7TTTbbJrOoaTZxerdJ1emYvvJFtdg-HS256]",
         ),
+        ("t.py::test[1795528609.6349754-False]", "t.py::test[1795528611.02-False]"),
     ],
 )
 def test_what_changes_from_run_to_run_does_not_make_another_test(before: str, after: str) -> None:
@@ -139,6 +140,13 @@ def test_every_suite_is_held_to_a_hash_and_no_name_is_used_twice() -> None:
     assert not set(suites) & set(applications)
 
 
+def test_what_is_left_out_has_no_entry() -> None:
+    names = [package.partition(" ")[0] for packages in read_left_out().values() for package in packages]
+    assert names
+    assert len(set(names)) == len(names)
+    assert not set(names) & set(read_suites())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [('[a]\nversion = "1"\npath = ["x"]', "a has unknown keys: path"), ('[a]\nsha256 = "0"', "a has no version")],
@@ -168,15 +176,21 @@ def test_the_page_has_a_row_for_each_suite_and_names_what_differs() -> None:
         "suites": {"one": facts(compare(ORIGINAL, ORIGINAL)), "two": facts(lost, note="Needs a server."), "gone": facts(lost)},
         "applications": {"shop": {**asdict(documents.Documents(2, 1, 7, ["main:app: /info is missing"])), "version": "3"}},
     }
-    text = page.text(results, {name: Suite(name, "1.2") for name in ("two", "one")}, {"shop": Application("shop", "3")})
+    text = page.text(
+        results,
+        {name: Suite(name, "1.2") for name in ("two", "one")},
+        {"shop": Application("shop", "3")},
+        {"No tests": ["four 1", "five 2"]},
+    )
     assert "| one | 1.2 | 3 | 2 | 2 | none | 1.10.0, 2.14.3, 3.13.0 | 2026-11-24 |" in text
     assert "| two | 1.2 | 3 | 2 | 1 | 1 |" in text
     assert "| **2 suites** | | 6 | 4 | 3 | 1 |" in text
     assert "Needs a server.\n\n- `test_a.py::test_one`: failed on Tercel" in text
     assert "| shop | 3 | 2 | 7 | 1 |" in text
     assert "- **shop**: `main:app: /info is missing`" in text
+    assert "### Without a row\n\n- No tests: four 1, five 2\n" in text
     assert "gone" not in text
 
 
 def test_the_committed_page_is_what_the_results_give() -> None:
-    assert page.text(page.read(), read_suites(), read_applications()) == page.PAGE.read_text("utf-8")
+    assert page.text(page.read(), read_suites(), read_applications(), read_left_out()) == page.PAGE.read_text("utf-8")
