@@ -14,7 +14,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden autobahn fuzz bench bench-startup bench-lock conformance ecosystem ecosystem-openapi docs lock \
+.PHONY: help demo test test-all check format golden autobahn fuzz bench bench-startup bench-micro bench-compare bench-scale bench-lock conformance ecosystem ecosystem-openapi docs lock \
   env clean
 
 help: ## this list
@@ -62,6 +62,15 @@ bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 
 
 bench-startup: ## start-up and memory with 10 to 1,000 routes, one request among up to 10,000 (ROUNDS=5)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/startup.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS))
+
+bench-micro: ## match, take, resolve and render beside the same done by hand, in time and instructions (ROUNDS=5)
+	@$(call each,$(firstword $(PYTHONS)),$$py bench/micro.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS))
+
+bench-compare: ## this checkout and another revision in one run (BASE=main~5 WORK="W1 H12" ROUNDS=5 SECONDS=1; WORK=none: stages only)
+	@$(if $(BASE),,$(error say which revision: make bench-compare BASE=main~5))$(call each,$(firstword $(PYTHONS)),	  $$py bench/compare.py "$(BASE)" $(if $(WORK),--work "$(WORK)") $(if $(ROUNDS),--rounds $(ROUNDS)) 	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
+
+bench-scale: ## 1 and 2 workers, 10 to 10,000 connections, memory of an idle connection (ONLY="tercel" ROUNDS=2 SECONDS=2)
+	@$(call each,$(firstword $(PYTHONS)),$$py bench/scale.py $(if $(ONLY),--only "$(ONLY)") 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
 
 bench-lock: ## rewrite the locks of the benchmark's peers
 	@$(call each,$(firstword $(PYTHONS)),$$py -c "from bench.environments import write_locks; write_locks()")

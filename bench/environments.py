@@ -47,8 +47,12 @@ def ensure_stage() -> Path:
     return stage
 
 
-def ensure_environment(contender: Contender) -> Path:
+def ensure_environment(contender: Contender, source: Path = ROOT, label: str = "") -> Path:
     """The interpreter of an environment that has what a contender needs.
+
+    Args:
+        source: the checkout of Tercel that is installed, where one is.
+        label: appended to the environment's name, for another checkout than this one.
 
     Raises:
         Failure: it cannot be installed; the message ends with what the installer said.
@@ -58,11 +62,11 @@ def ensure_environment(contender: Contender) -> Path:
         wanted = ["--require-hashes", "--requirement", str(pins)]
     else:
         pins = _write_constraints()
-        wanted = [*contender.packages, *(["--editable", str(ROOT)] if contender.with_tercel else []), "--constraint", str(pins)]
-    project = (ROOT / "pyproject.toml").read_bytes() if contender.with_tercel else b""
+        wanted = [*contender.packages, *(["--editable", str(source)] if contender.with_tercel else []), "--constraint", str(pins)]
+    project = _read_built(source) if contender.with_tercel else b""
     state = hashlib.sha256(json.dumps(wanted).encode() + pins.read_bytes() + project).hexdigest()
     version = ".".join(map(str, sys.version_info[:2]))
-    home = CACHE / "env" / f"{contender.environment}-{version}"
+    home = CACHE / "env" / f"{contender.environment}{label}-{version}"
     python, stamp = home / "bin" / "python", home / "installed"
     if python.exists() and stamp.exists() and stamp.read_text() == state:
         return python
@@ -80,6 +84,12 @@ def ensure_environment(contender: Contender) -> Path:
         _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
     stamp.write_text(state)
     return python
+
+
+def _read_built(source: Path) -> bytes:
+    """What an editable installation is built from: it is built again when the sources of an extension have changed."""
+    extensions = sorted(path for kind in ("*.pyx", "*.pxd", "*.c") for path in (source / "tercel").rglob(kind))
+    return b"".join(path.read_bytes() for path in (source / "pyproject.toml", *extensions))
 
 
 def write_locks() -> None:

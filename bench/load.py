@@ -19,7 +19,7 @@ from bench.environments import CACHE, ROOT, Failure
 from bench.servers import Server
 from bench.workloads import Workload
 
-__all__ = ["Sample", "measure", "require_tools", "verify", "verify_refusals"]
+__all__ = ["Sample", "measure", "require_tools", "run_wrk", "verify", "verify_refusals"]
 
 CONNECTIONS: Final = 64
 LOAD_TIMEOUT_S: Final = 60.0  # a load generator that takes longer hangs, whatever the length of a measurement
@@ -28,8 +28,9 @@ REQUEST_TIMEOUT_S: Final = 10.0  # for the one request that is verified; a serve
 _DONE: Final = """
 done = function(summary, latency, requests)
   local e = summary.errors
-  print(string.format('RESULT {"count": %d, "elapsed_us": %d, "p50_us": %.0f, "p99_us": %.0f, "errors": %d, "refused": %d}',
-    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+  local f = 'RESULT {"count": %d, "elapsed_us": %d, "p50_us": %.0f, "p99_us": %.0f, "p999_us": %.0f, "errors": %d, "refused": %d}'
+  print(string.format(f,
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
     e.connect + e.read + e.write + e.timeout, e.status))
 end
 """
@@ -156,14 +157,23 @@ def _children_cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _run_wrk(workload: Workload, port: int, seconds: float) -> dict[str, Any]:
+def run_wrk(workload: Workload, port: int, seconds: float, connections: int = CONNECTIONS) -> dict[str, Any]:
+    """What wrk found: `count`, `elapsed_us`, `p50_us`, `p99_us`, `p999_us`, `errors` of connections and `refused` requests.
+
+    Raises:
+        Failure: wrk failed or did not end.
+    """
     script = CACHE / "wrk" / f"{workload.name}.lua"
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(_make_lua(workload), "ascii")
     url = f"http://127.0.0.1:{port}{workload.path}"
     # wrk takes whole seconds only.
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(script), url]
-    result = _read_result(command)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(script), url]
+    return _read_result(command)
+
+
+def _run_wrk(workload: Workload, port: int, seconds: float) -> dict[str, Any]:
+    result = run_wrk(workload, port, seconds)
     if result["errors"] or result["refused"]:
         raise Failure(
             f"under load: {result['errors']} broken or slow connections, {result['refused']} responses with an error status"

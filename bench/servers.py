@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +34,10 @@ def choose_cores() -> tuple[int, int]:
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run this thread, and what it starts, on one core."""
+def pinned(cores: Collection[int]) -> Iterator[None]:
+    """Run this thread, and what it starts, on some cores."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -50,20 +50,20 @@ class Server:
     Args:
         contender: what to serve.
         python: the interpreter of its environment.
-        core: where it may run.
+        core: where it may run; several cores for several workers.
 
     Raises:
         Failure: it ended or did not listen in time; the message ends with the last lines it wrote.
     """
 
-    def __init__(self, contender: Contender, python: Path, core: int) -> None:
+    def __init__(self, contender: Contender, python: Path, core: int | Collection[int]) -> None:
         self.contender = contender
         self.port = _find_free_port()
         self._log = CACHE / "logs" / f"{contender.name}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [str(python), *(argument.replace("{port}", str(self.port)) for argument in contender.command)]
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        with pinned(core), self._log.open("wb") as log:
+        with pinned({core} if isinstance(core, int) else core), self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
                 cwd=ensure_stage(),
@@ -124,7 +124,10 @@ class Server:
 
     def cpu_s(self) -> float:
         """Processor time that all processes of this server have used."""
-        ticks = 0
+        return sum(int(fields[11]) + int(fields[12]) for _, fields in self._processes()) / TICKS_PER_S
+
+    def _processes(self) -> Iterator[tuple[Path, list[str]]]:
+        """The folders in /proc of all processes of this server, each with the fields of its `stat` behind the command."""
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
@@ -133,8 +136,7 @@ class Server:
             except OSError:
                 continue
             if int(fields[2]) == self._process.pid:  # its process group is the one that this server leads
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS_PER_S
+                yield entry, fields
 
     def resident_mb(self) -> float:
         """Memory that the started process holds, in MB (10^6 bytes); 0 once it has ended."""
@@ -142,6 +144,11 @@ class Server:
             pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         except OSError:
             return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def all_resident_mb(self) -> float:
+        """Memory that all its processes hold, in MB; pages that several of them share count for each."""
+        pages = sum(int(fields[21]) for _, fields in self._processes())
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def stop(self) -> None:
