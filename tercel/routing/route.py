@@ -206,6 +206,9 @@ _SERVED_BY = frozenset(
 )
 """Attributes of a route that decide what the route table does with it."""
 
+_SIGNED_BY = ("__signature__", "__wrapped__", "__defaults__", "__kwdefaults__")
+"""Attributes of an endpoint that its signature comes from, where programs replace them: class-based views, for one."""
+
 _TAKEN_AS_THEY_ARE = (
     "status_code",
     "summary",
@@ -294,7 +297,8 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc, override] # Sta
             tree.body_params,
             tree.dependencies,
         )
-        return _Fingerprint((tree, tree.call, self.endpoint, *map(len, groups), len(self.dependencies)))
+        said = (getattr(self.endpoint, name, None) for name in _SIGNED_BY)
+        return _Fingerprint((tree, tree.call, self.endpoint, *said, *map(len, groups), len(self.dependencies)))
 
     @property
     def is_as_declared(self) -> bool:

@@ -1,5 +1,7 @@
 """Included routers: prefixes, merging of options, live changes, and what a tree of routers looks like from outside."""
 
+import inspect
+
 import pytest
 from starlette.routing import Mount, Route
 
@@ -260,6 +262,54 @@ def test_the_function_for_operation_ids_sees_the_effective_route():
     app.include_router(router, prefix="/p")
     app.openapi()
     assert ("/p/x/{n}", ["t"]) in seen
+
+
+def as_method_of(cls, route):
+    """Gives an endpoint the signature of a method whose first argument is injected, as class-based views do (fastapi-utils)."""
+    own, *others = inspect.signature(route.endpoint).parameters.values()
+    parameters = [own.replace(default=Depends(cls)), *(each.replace(kind=each.KEYWORD_ONLY) for each in others)]
+    route.endpoint.__signature__ = inspect.Signature(parameters)
+
+
+@pytest.mark.parametrize("renames", [True, False])
+def test_an_inclusion_goes_by_the_signature_that_the_endpoint_has_then(make_app, client, renames):
+    class View:
+        def __init__(self, start: int = 5):
+            self.start = start
+
+    router, inner = APIRouter(), APIRouter()
+
+    @router.get("/sum/{more}")
+    def endpoint(self, more: int):
+        return self.start + more
+
+    (route,) = router.routes
+    router.routes.remove(route)
+    as_method_of(View, route)
+    if renames:
+        route.name = "View.endpoint"
+    inner.routes.append(route)
+    router.include_router(inner)
+    app = make_app()
+    app.include_router(router, prefix="/view")
+    connected = client(app)
+    assert [connected.get("/view/sum/2").json(), connected.get("/view/sum/2?start=1").json()] == [7, 3]
+    assert connected.get("/view/sum/2?start=x").json()["detail"][0]["loc"] == ["query", "start"]
+    (operation,) = app.openapi()["paths"]["/view/sum/{more}"].values()
+    assert [each["name"] for each in operation["parameters"]] == ["more", "start"]
+
+
+def test_an_inclusion_goes_by_the_defaults_that_the_endpoint_has_then(make_app, client):
+    router = APIRouter()
+
+    @router.get("/")
+    def endpoint(number: int = 1):
+        return number
+
+    endpoint.__defaults__ = (2,)
+    app = make_app()
+    app.include_router(router, prefix="/later")
+    assert client(app).get("/later/").json() == 2
 
 
 def test_the_dependencies_of_an_inclusion_do_not_leak_into_another(make_app, client, journal):
