@@ -140,6 +140,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("body_timeout_s", "--body-timeout", float, "Longest pause within a request body.", _TIME),
     Setting("write_timeout_s", "--write-timeout", float, "Longest time in which a client takes nothing.", _TIME),
     Setting("linger_timeout_s", "--linger-timeout", float, "How long late bytes are discarded after the last response.", _TIME),
+    Setting(
+        "half_closed_timeout_s",
+        "--half-closed-timeout",
+        float,
+        "How long a stream to a client that has closed its side may send nothing.",
+        _TIME,
+    ),
     Setting("tls_certfile", "--ssl-certfile", str, "PEM file with the certificate chain; switches TLS on.", _TLS, in_dev=True),
     Setting("tls_keyfile", "--ssl-keyfile", str, "PEM file with the private key.", _TLS),
     Setting(

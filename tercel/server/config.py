@@ -100,6 +100,9 @@ class ServerConfig:
     linger_timeout_s: float = 2.0
     """After a response that ends the connection while the client may still be sending: how long its bytes are discarded, so that
     the reset they would cause does not destroy the response (RFC 9112 §9.6)."""
+    half_closed_timeout_s: float = 1.0
+    """A client that closes its side of the connection may wait for the rest (RFC 9112 §9.6) or have left; a piece that is sent to
+    one that has left is answered by a reset. How long a stream may send nothing before such a client is taken to have left."""
     graceful_timeout_s: float = 30.0
     """From SIGTERM to the end of patience with requests in flight. Equal to the grace period Kubernetes gives by default, minus
     nothing: set it lower there when the application's own shutdown takes long."""
@@ -186,6 +189,7 @@ class ServerConfig:
             "body_timeout_s",
             "write_timeout_s",
             "linger_timeout_s",
+            "half_closed_timeout_s",
             "tls_handshake_timeout_s",
             "ws_pong_timeout_s",
             "ws_close_timeout_s",

@@ -128,7 +128,7 @@ class HttpExchange(Exchange):
         # The head of an ASGI response that waits for its body, or what was wrong with it.
         self._held: Head | Exception | None = None
         self._end_waiters: Waiters | None = None
-        self._on_leave: Callable[[], None] | None = None
+        self._on_leave: Callable[[bool], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.dismissed = False
         self.in_place = EAGER
@@ -211,6 +211,12 @@ class HttpExchange(Exchange):
     @property
     def disconnected(self) -> bool:
         return self._connection.gone or self.dismissed
+
+    @property
+    def half_closed(self) -> bool:
+        """The client has closed its side of the connection, and nothing says that it does not read."""
+        connection = self._connection
+        return connection.gone and not connection.lost and not self.dismissed
 
     def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
         return _UntilClientLeaves(self, unless_started)
@@ -477,14 +483,36 @@ class HttpExchange(Exchange):
             self._end_waiters = Waiters()
         await self._end_waiters.future()
 
-    def client_left(self) -> None:
-        """The connection is gone, or the client will send nothing more."""
+    def client_left(self, *, certain: bool = True) -> None:
+        """The connection is gone, or the client will send nothing more.
+
+        Args:
+            certain: nobody reads any more; otherwise the client has closed its side, and may read on or have left.
+        """
         if self.request_body is not None and not self.request_body.complete:
             self.request_body.lose()
         if self._on_leave is not None:
-            self._on_leave()
+            self._on_leave(certain)
         if self._end_waiters is not None:
             self._end_waiters.wake()
+
+    def watch_half_closed(self) -> None:
+        """Find out whether a client that has closed its side still reads (RFC 9112 §9.6).
+
+        If it has left, the next piece is answered by a reset. If nothing is sent for `half_closed_timeout_s`, it is taken to have.
+        """
+        connection = self._connection
+        sent_bytes = self.sent_body_bytes if self.started else -1
+        connection.loop.call_later(connection.server.config.half_closed_timeout_s, self._look_half_closed, sent_bytes)
+
+    def _look_half_closed(self, sent_bytes: int) -> None:
+        connection = self._connection
+        if self.finished or connection.lost or self.dismissed:
+            return
+        if connection.write_paused or (self.started and self.sent_body_bytes > sent_bytes):
+            self.watch_half_closed()
+        elif self._on_leave is not None:
+            self._on_leave(True)
 
     def drain(self) -> None:
         """The server has begun to stop: the connection ends with this response.
@@ -493,10 +521,10 @@ class HttpExchange(Exchange):
         """
         self.close_after()
         stream = self._stream
-        if stream is not None and stream.is_events and not self.dismissed and not self._connection.drain_callback:
+        if stream is not None and stream.is_events and not self.dismissed and not self._connection.drain_callbacks:
             self.dismissed = True
             if self._on_leave is not None:
-                self._on_leave()
+                self._on_leave(True)
             elif self._task is not None:
                 self._task.cancel()
 
@@ -506,8 +534,11 @@ class HttpExchange(Exchange):
             with contextlib.suppress(OSError, RuntimeError):
                 self._stream.finish()
 
-    def call_on_leave(self, callback: Callable[[], None] | None) -> Callable[[], None] | None:
-        """Call back once when the client goes away; None takes the request back. Returns what would have been called so far."""
+    def call_on_leave(self, callback: Callable[[bool], None] | None) -> Callable[[bool], None] | None:
+        """Call back when the client goes away, with whether that is certain; it may be called again when it is.
+
+        None takes the request back. Returns what would have been called so far.
+        """
         before, self._on_leave = self._on_leave, callback
         return before
 
@@ -522,9 +553,21 @@ class _UntilClientLeaves(UntilClientLeaves):
         self._exchange = exchange
 
     def _begin(self) -> None:
-        if self._exchange.disconnected:
+        exchange = self._exchange
+        half_closed = exchange.half_closed
+        if exchange.disconnected and not (half_closed and self._unless_started is None):
             raise ClientDisconnect
-        self._around = self._exchange.call_on_leave(self.leave)
+        self._around = exchange.call_on_leave(self._noticed)
+        if half_closed:
+            exchange.watch_half_closed()
+
+    def _noticed(self, certain: bool) -> None:
+        # An endpoint is cancelled as soon as its client may have left: its route says that it is worth nothing then. A stream that
+        # somebody may be reading goes on.
+        if certain or self._unless_started is not None:
+            self.leave()
+        else:
+            self._exchange.watch_half_closed()
 
     def _end(self) -> None:
         self._exchange.call_on_leave(self._around)

@@ -69,7 +69,9 @@ class Controllable(Protocol):
 
     def abort(self) -> None: ...
 
-    def drain_subscribed(self) -> None: ...
+    def drain_subscribed(self, change: int) -> None:
+        """One callback for the end of the server more (1) or less (-1)."""
+        ...
 
 
 class ConnectionHandle:
@@ -94,14 +96,24 @@ class ConnectionHandle:
     def on_drain(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back, in the event loop's thread, when the server begins to stop; at once when it has.
 
-        A WebSocket whose application has asked for this is left to it until the end of the grace period; others are closed with
-        1012 at once (RFC 6455 §7.4.1, IANA: service restart).
+        A WebSocket or an event stream whose application has asked for this is left to it until the end of the grace period; other
+        WebSockets are closed with 1012 at once (RFC 6455 §7.4.1, IANA: service restart), other event streams are ended.
 
         Returns:
             A function that takes the request back; call it when the stream or socket ends, or the callback is kept.
         """
-        self._connection.drain_subscribed()
-        return self._draining.subscribe(callback)
+        connection: Controllable | None = self._connection
+        self._connection.drain_subscribed(1)
+        forget = self._draining.subscribe(callback)
+
+        def unsubscribe() -> None:
+            nonlocal connection
+            if connection is not None:
+                connection.drain_subscribed(-1)
+                connection = None
+                forget()
+
+        return unsubscribe
 
     def cancelled_on_disconnect(self, unless_started: Exchange | None = None) -> AbstractContextManager[None]:
         """See `Exchange.cancelled_on_disconnect`; for the HTTP request that is being answered, from within its handler."""

@@ -67,7 +67,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         "_used",
         "client",
         "deadline",
-        "drain_callback",
+        "drain_callbacks",
         "exchange",
         "gone",
         "local_address",
@@ -92,7 +92,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self._ready: HttpExchange | None = None
         self.gone = False
         self.deadline = math.inf
-        self.drain_callback = False
+        self.drain_callbacks = 0
         self._handle: ConnectionHandle | None = None
         self._state = _HEAD
         self._consuming = False
@@ -149,8 +149,9 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             self._state = _CLOSING
             return False
         if exchange is not None:
-            exchange.client_left()
-        # RFC 9112 §9.6: a client may close its side and still read. TLS has no such state.
+            # TLS has no state in which a client has closed its side and still reads.
+            exchange.client_left(certain=self.scheme == "https")
+        # RFC 9112 §9.6: a client may close its side and still read.
         return self.scheme != "https"
 
     # -- bytes to requests -------------------------------------------------------------------------------------------------
@@ -582,8 +583,8 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             self.lost = self.gone = True
             self.transport.abort()
 
-    def drain_subscribed(self) -> None:
-        self.drain_callback = True
+    def drain_subscribed(self, change: int) -> None:
+        self.drain_callbacks += change
 
 
 def _address(address: object, unix: bool = False) -> tuple[str, int | None] | None:

@@ -85,7 +85,7 @@ class WebSocketSession(FlowControl, WSListener):
         self._reader = MessageReader(
             self._config.ws_max_message_bytes, self._config.ws_max_fragments, compression=opening.deflate is not None
         )
-        self._drain_subscribed = False
+        self._drain_callbacks = 0
         self._awaits_pong = False
         self._next_ping_s = math.inf
         self._room_bytes = 0
@@ -495,12 +495,12 @@ class WebSocketSession(FlowControl, WSListener):
     def abort(self) -> None:
         self.transport.abort()
 
-    def drain_subscribed(self) -> None:
-        self._drain_subscribed = True
+    def drain_subscribed(self, change: int) -> None:
+        self._drain_callbacks += change
 
     def drain(self) -> None:
         """The server has begun to stop (RFC 6455, IANA registry: 1012, service restart)."""
-        if not self._drain_subscribed:
+        if not self._drain_callbacks:
             self.close(1012, "service restart")
 
     # -- the application's end ---------------------------------------------------------------------------------------------
