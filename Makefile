@@ -14,7 +14,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden autobahn fuzz bench bench-startup bench-micro bench-compare bench-scale bench-lock conformance ecosystem ecosystem-openapi docs lock \
+.PHONY: help demo test test-all check format golden autobahn differential fuzz bench bench-startup bench-micro bench-compare bench-scale bench-lock conformance ecosystem ecosystem-openapi docs lock \
   env clean
 
 help: ## this list
@@ -49,6 +49,9 @@ ecosystem: ## other packages' test suites on FastAPI and on Tercel, compared; do
 
 ecosystem-openapi: ## the OpenAPI documents of real applications on FastAPI and on Tercel, compared byte by byte (ONLY=...)
 	@python3 -m tools.ecosystem openapi $(if $(ONLY),--only "$(ONLY)") $(ARGS)
+
+differential: ## the same byte streams to Tercel, uvicorn, granian and hypercorn; docs/server-differences.md (ARGS=lock: their locks)
+	@$(call each,$(firstword $(PYTHONS)),$$py -m tools.differential $(ARGS))
 
 autobahn: ## the Autobahn test suite against Tercel's WebSockets (needs a Python 2.7; CASES="9.* 12.1.*" for others)
 	@python3 -m tools.autobahn $(CASES)

@@ -92,8 +92,8 @@ def _read_built(source: Path) -> bytes:
     return b"".join(path.read_bytes() for path in (source / "pyproject.toml", *extensions))
 
 
-def write_locks() -> None:
-    """Rewrite the locks of all peers, with hashes and without the address of any package index.
+def write_locks(contenders: Sequence[Contender] = CONTENDERS) -> None:
+    """Rewrite the locks of peers, with hashes and without the address of any package index.
 
     Raises:
         Failure: there is no uv, or a peer's requirements contradict each other.
@@ -107,7 +107,7 @@ def write_locks() -> None:
     constraints.parent.mkdir(parents=True, exist_ok=True)
     constraints.write_text(shared, "utf-8")
     LOCKS.mkdir(exist_ok=True)
-    for contender in CONTENDERS:
+    for contender in contenders:
         if not contender.locked or contender.home:
             continue
         source, target = CACHE / f"{contender.name}.in", LOCKS / f"{contender.name}.txt"
