@@ -83,7 +83,10 @@ def _field_key(field_info: FieldInfo) -> Hashable | None:
         return (
             _type_key(field_info.annotation),
             tuple(map(_constraint_key, field_info.metadata)),
-            *[_constant_key(getattr(field_info, name)) for name in _ADAPTED_ATTRIBUTES],
+            *[
+                value if (value := getattr(field_info, name)) is None or value is PydanticUndefined else _constant_key(value)
+                for name in _ADAPTED_ATTRIBUTES
+            ],
         )
     except _Unshared:
         return None

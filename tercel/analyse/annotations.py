@@ -26,6 +26,7 @@ __all__ = [
     "field_annotation_is_sequence",
     "is_bytes_or_nonable_bytes_annotation",
     "is_bytes_sequence_annotation",
+    "is_plain_scalar",
     "is_pydantic_v1_model_class",
     "is_pydantic_v1_model_instance",
     "is_uploadfile_or_nonable_uploadfile_annotation",
@@ -109,14 +110,20 @@ def field_annotation_is_complex(annotation: object) -> bool:
 
 
 _SCALARS = frozenset({str, int, float, bool})
-"""The types of most parameters, for which the question need not be asked."""
+_SCALARS_OR_NONE = _SCALARS | {type(None)}
+
+
+def is_plain_scalar(annotation: Any) -> bool:
+    """Whether it is one of the few types of most parameters, or `| None` of them, about which nothing else need be asked."""
+    kind = type(annotation)
+    if kind is type:
+        return annotation in _SCALARS
+    return kind is UnionType and all(type(member) is type and member in _SCALARS_OR_NONE for member in annotation.__args__)
 
 
 def field_annotation_is_scalar(annotation: Any) -> bool:
     """True when one string can hold a value of this type. `...` stands for an omitted type and is a scalar."""
-    if type(annotation) is type and annotation in _SCALARS:
-        return True
-    return annotation is Ellipsis or not field_annotation_is_complex(annotation)
+    return is_plain_scalar(annotation) or annotation is Ellipsis or not field_annotation_is_complex(annotation)
 
 
 def field_annotation_is_scalar_sequence(annotation: object) -> bool:

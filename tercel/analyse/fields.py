@@ -299,12 +299,12 @@ def copy_field_info(*, field_info: FieldInfo, annotation: Any) -> FieldInfo:
     return merged
 
 
-_NOT_ATTRIBUTES = frozenset({"annotation", "metadata"})
+_ATTRIBUTES = tuple(name for name in FieldInfo.__slots__ if not name.startswith("_") and name not in ("annotation", "metadata"))
 
 
 def _attributes(info: FieldInfo) -> Iterable[tuple[str, Any]]:
-    for name in FieldInfo.__slots__:
-        if not name.startswith("_") and name not in _NOT_ATTRIBUTES and (value := getattr(info, name, Undefined)) is not Undefined:
+    for name in _ATTRIBUTES:
+        if (value := getattr(info, name, Undefined)) is not Undefined:
             yield name, value
 
 

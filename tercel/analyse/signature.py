@@ -34,6 +34,7 @@ from typing_inspection.typing_objects import is_typealiastype
 from tercel.analyse.annotations import (
     field_annotation_is_scalar,
     field_annotation_is_scalar_sequence,
+    is_plain_scalar,
     is_uploadfile_or_nonable_uploadfile_annotation,
     is_uploadfile_sequence_annotation,
     lenient_issubclass,
@@ -265,6 +266,8 @@ class _Parameter:
         info: FieldInfo
         if self.is_path:
             info = markers.Path(annotation=self.annotation)
+        elif is_plain_scalar(self.type):
+            info = markers.Query(annotation=self.annotation, default=default)
         elif is_uploadfile_or_nonable_uploadfile_annotation(self.type) or is_uploadfile_sequence_annotation(self.type):
             info = markers.File(annotation=self.annotation, default=default)
         elif not field_annotation_is_scalar(self.type):
