@@ -67,11 +67,13 @@ def run_suite(suite: Suite) -> tuple[Comparison, dict[str, Any]]:
     """Runs a suite on both sides, and what differs once more.
 
     Raises:
-        Problem: an environment could not be made, or pytest did not start on FastAPI.
+        Problem: an environment could not be made, pytest did not start, or nothing passes on FastAPI: then nothing is compared.
     """
     began = time.monotonic()
     places = [prepare(suite, side) for side in SIDES]
     original, tercel = (run_side(place, suite) for place in places)
+    if "passed" not in original.values():
+        raise Problem(f"no test passes on FastAPI; see {places[0].folder / 'pytest.log'}")
     result = compare(original, tercel, suite.excused)
     again = rerun(result.lost)
     if 0 < len(again) <= RERUN_AT_MOST:

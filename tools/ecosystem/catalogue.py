@@ -58,6 +58,7 @@ class Suite(Package):
         folder: where pytest starts, in the source distribution.
         without: folders of the source distribution that are removed: the package's own code, where it would hide the installed one.
         excused: test ids that need not pass on Tercel, with the reason.
+        own: a folder beside this file whose tests are run instead, for packages that bring none; there is nothing to download then.
     """
 
     paths: Sequence[str] = ("tests",)
@@ -66,6 +67,12 @@ class Suite(Package):
     folder: str = "."
     without: Sequence[str] = ()
     excused: Mapping[str, str] = field(default_factory=dict)
+    own: str = ""
+
+    @property
+    def requirements(self) -> list[str]:
+        """What its environment is made from, FastAPI and Tercel apart."""
+        return list(self.needs) if self.own else super().requirements
 
 
 @dataclass(frozen=True)
@@ -106,14 +113,14 @@ def read(kind: type[Entry], path: Path) -> dict[str, Entry]:
 
 
 def read_suites() -> dict[str, Suite]:
-    """The suites by name; each has the hash of its source distribution.
+    """The suites by name; each has the hash of its source distribution, or is our own.
 
     Raises:
         Problem: see `read`; or a suite without a hash.
     """
     suites = read(Suite, HERE / "suites.toml")
     for suite in suites.values():
-        if not suite.sha256:
+        if not suite.sha256 and not suite.own:
             raise Problem(f"suites.toml: {suite.name} has no sha256")
     return suites
 

@@ -113,7 +113,7 @@ def _details(ran: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _left_out(packages: Mapping[str, Sequence[str]]) -> list[str]:
     lines = [f"- {reason}: {', '.join(names)}" for reason, names in packages.items()]
-    return ["### Without a row", "", *lines, ""] if lines else []
+    return ["### Without a row of their own", "", *lines, ""] if lines else []
 
 
 def _documents(dumped: Mapping[str, Mapping[str, Any]]) -> list[str]:

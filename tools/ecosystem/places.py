@@ -7,13 +7,14 @@ second one `tercel dropin install` puts Tercel in FastAPI's place, as a user wou
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.ecosystem.catalogue import HERE, Package
+from tools.ecosystem.catalogue import HERE, Package, Suite
 from tools.environment import CACHE, REQUIREMENTS, ROOT, Problem, find_python, find_uv, run
 from tools.suites import Environment, download, unpack
 
@@ -123,11 +124,16 @@ def source_of(package: Package) -> Path:
 
 
 def unpacked(place: Place, without: list[str] | None = None) -> Path:
-    """A fresh copy of the source distribution for one side, since tests leave files.
+    """A fresh copy of the source distribution, or of our own tests, for one side, since tests leave files.
 
     The empty configuration around it keeps pytest from going on to this repository's own, for suites that have none.
     """
-    folder = unpack(source_of(place.package), place.folder / "source", without=without or [])
+    target = place.folder / "source"
+    if isinstance(place.package, Suite) and place.package.own:
+        shutil.rmtree(target, ignore_errors=True)
+        folder = Path(shutil.copytree(HERE / place.package.own, target / place.package.own))
+    else:
+        folder = unpack(source_of(place.package), target, without=without or [])
     (folder.parent / "pytest.ini").touch()
     return folder
 

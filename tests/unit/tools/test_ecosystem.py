@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from tools.ecosystem import __main__ as main
 from tools.ecosystem import documents, page
-from tools.ecosystem.catalogue import Application, Suite, read, read_applications, read_left_out, read_suites, select
+from tools.ecosystem.catalogue import HERE, Application, Suite, read, read_applications, read_left_out, read_suites, select
 from tools.ecosystem.comparison import compare, confirm, rerun, steady
-from tools.ecosystem.places import FASTAPI, lock_of
+from tools.ecosystem.places import FASTAPI, Place, lock_of
 from tools.environment import Problem
 
 ORIGINAL = {"test_a.py::test_one": "passed", "test_a.py::test_two[x]": "passed", "test_b.py::test_three": "failed"}
@@ -95,6 +96,14 @@ def test_lost_tests_are_run_again_by_function_and_those_that_did_not_run_are_not
 # -- documents ---------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_suite_of_which_nothing_passes_on_fastapi_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes = {"test_a.py::test_one": "failed"}
+    monkeypatch.setattr(main, "prepare", lambda suite, side: Place(suite, side, Path("python")))
+    monkeypatch.setattr(main, "run_side", lambda place, suite: outcomes)
+    with pytest.raises(Problem, match="no test passes on FastAPI"):
+        main.run_suite(Suite("one", "1"))
+
+
 def test_documents_are_equal_only_to_the_byte() -> None:
     one = json.dumps({"paths": {"/a": {"get": {}, "post": {}}}, "info": {}})
     other = json.dumps({"info": {}, "paths": {"/a": {"get": {}, "post": {}}}})
@@ -130,12 +139,14 @@ def test_every_entry_has_a_lock_with_fastapi_and_itself_in_it() -> None:
     for entry in [*read_suites().values(), *read_applications().values()]:
         pins = lock_of(entry).read_text("utf-8").splitlines()
         assert f"fastapi=={FASTAPI}" in pins, entry.name
-        assert f"{entry.distribution or entry.name}=={entry.version}" in pins, entry.name
+        own = isinstance(entry, Suite) and entry.own
+        assert own or f"{entry.distribution or entry.name}=={entry.version}" in pins, entry.name
 
 
 def test_every_suite_is_held_to_a_hash_and_no_name_is_used_twice() -> None:
     suites, applications = read_suites(), read_applications()
-    assert all(re.fullmatch("[0-9a-f]{64}", suite.sha256) for suite in suites.values())
+    assert all(re.fullmatch("[0-9a-f]{64}", suite.sha256) for suite in suites.values() if not suite.own)
+    assert all((HERE / suite.own).is_dir() and not suite.sha256 for suite in suites.values() if suite.own)
     assert all(re.fullmatch("[0-9a-f]{64}", each.sha256) for each in applications.values() if each.source)
     assert not set(suites) & set(applications)
 
@@ -188,7 +199,7 @@ def test_the_page_has_a_row_for_each_suite_and_names_what_differs() -> None:
     assert "Needs a server.\n\n- `test_a.py::test_one`: failed on Tercel" in text
     assert "| shop | 3 | 2 | 7 | 1 |" in text
     assert "- **shop**: `main:app: /info is missing`" in text
-    assert "### Without a row\n\n- No tests: four 1, five 2\n" in text
+    assert "### Without a row of their own\n\n- No tests: four 1, five 2\n" in text
     assert "gone" not in text
 
 
