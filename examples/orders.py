@@ -1,5 +1,6 @@
 # examples/orders.py
 from collections.abc import AsyncIterator
+from secrets import compare_digest
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -24,7 +25,7 @@ async def database() -> AsyncIterator[list[str]]:
 
 
 async def customer(x_token: Annotated[str, Header()], database: Annotated[list[str], Depends(database)]) -> str:
-    if x_token != "secret":
+    if not compare_digest(x_token.encode(), b"secret"):
         raise HTTPException(401)
     return "ada"
 

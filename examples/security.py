@@ -14,7 +14,7 @@ tokens: dict[str, str] = {}
 @app.post("/token")
 async def sign_in(form: Annotated[OAuth2PasswordRequestForm, Depends()]) -> dict[str, str]:
     person = PEOPLE.get(form.username)
-    if person is None or not secrets.compare_digest(str(person["password"]), form.password):
+    if person is None or not secrets.compare_digest(str(person["password"]).encode(), form.password.encode()):
         raise HTTPException(401, "wrong name or password")
     token = secrets.token_urlsafe()
     tokens[token] = form.username

@@ -25,7 +25,7 @@ from tercel.http.background import BackgroundTasks
 from tercel.http.body import is_json_content_type, may_validate_bytes, parse_json
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
-from tercel.http.limits import body_limit_error
+from tercel.http.limits import body_limit_error, is_strange_charset
 from tercel.http.threads import run_in_threadpool
 from tercel.plan import FAILED, Plan
 
@@ -247,6 +247,8 @@ async def read_form(ex: Exchange, limits: Mapping[str, int] | None, plan: Plan) 
     """
     request = request_of(ex)
     inherited = ex.scope.get("fastapi", {}).get("form_limits") or {}
+    if is_strange_charset(request.headers.get("content-type", "")):
+        raise HTTPException(status_code=400, detail="The form's charset is not supported.")
     try:
         return await request.form(**{**inherited, **(limits or {})})
     except BodyTooLarge as error:

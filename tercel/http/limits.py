@@ -6,10 +6,12 @@ and what it mounts.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ConfigDict, NonNegativeInt, TypeAdapter, with_config
+from starlette import formparsers
 from starlette.exceptions import HTTPException
 from starlette.middleware import body_limit
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY, RequestBodyLimitMiddleware
@@ -23,6 +25,7 @@ __all__ = [
     "AppBodyLimitMiddleware",
     "FormLimits",
     "body_limit_error",
+    "is_strange_charset",
     "nearest_limit",
     "validate_form_limits",
     "validate_max_body_size",
@@ -79,6 +82,23 @@ def body_limit_error(exc: Exception) -> Exception | None:
             found = found.exceptions[0]
         exc = found
     return exc if isinstance(exc, _exceeded) else None
+
+
+_parser: Any = formparsers  # where it has the function from is its own affair
+
+# Decoders that yield lone surrogates, which no response can hold, or that fail in a way Starlette's parser does not expect.
+_STRANGE_CHARSETS: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"})
+
+
+def is_strange_charset(content_type: str) -> bool:
+    """Whether the charset parameter of a form's content type names a codec of Python's that is no encoding of forms."""
+    if "charset" not in content_type.lower():
+        return False
+    charset = _parser.parse_options_header(content_type)[1].get(b"charset", b"")
+    try:
+        return codecs.lookup(charset.decode("latin-1")).name.replace("_", "-") in _STRANGE_CHARSETS
+    except (LookupError, ValueError):  # taken as Latin-1; a NUL in the name is a ValueError
+        return False
 
 
 class _Ungroup:

@@ -137,7 +137,7 @@ class _Files(StaticFiles):
         except ValueError:  # a NUL byte
             raise HTTPException(status_code=404) from None
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+            if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):  # a link that leads to itself is no file either
                 raise HTTPException(status_code=404) from None
             raise
 

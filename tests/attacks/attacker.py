@@ -17,9 +17,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -38,10 +39,17 @@ class Service:
         limit_files: file descriptors the process may have.
         folder: where the module is, if not among the programs.
         comes_up: it is expected to serve, and is waited for.
+        variables: of its environment, besides the test's own.
     """
 
     def __init__(
-        self, app: str, *options: str, limit_files: int | None = None, folder: Path = PROGRAMS, comes_up: bool = True
+        self,
+        app: str,
+        *options: str,
+        limit_files: int | None = None,
+        folder: Path = PROGRAMS,
+        comes_up: bool = True,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         command = [sys.executable, "-m", "tercel", "run", "--dropin", app, "--port", "0", "--no-access-log", *options]
         if limit_files is not None:
@@ -49,7 +57,13 @@ class Service:
         self.process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONWARNINGS": "default",
+                **variables,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,6 +113,18 @@ class Service:
         """One good request, answered on a connection of its own."""
         with self.connect() as wire:
             return wire.get(target)
+
+    def request(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> Response:
+        """One request with fields or a body, answered on a connection of its own."""
+        with self.connect() as wire:
+            return wire.get(target, *fields, method=method, body=body)
+
+    def until_answer(self, target: str, body: bytes) -> None:
+        """Wait until a GET is answered with this body."""
+        deadline_s = time.monotonic() + WAIT_S
+        while (told := self.get(target).body) != body:
+            assert time.monotonic() < deadline_s, told
+            time.sleep(0.05)
 
     def health(self) -> dict[str, int]:
         """What the service says of itself."""
@@ -274,10 +300,12 @@ class Wire:
             found.complete = False
         return found
 
-    def get(self, target: str, *fields: str, method: str = "GET") -> Response:
-        """One request and its response."""
-        lines = [f"{method} {target} HTTP/1.1", "Host: test", *fields, "", ""]
-        self.send("\r\n".join(lines).encode("latin-1"))
+    def get(self, target: str, *fields: str, method: str = "GET", body: bytes = b"") -> Response:
+        """One request and its response; the host is `test` unless it is among the fields."""
+        host = [] if any(field.startswith("Host:") for field in fields) else ["Host: test"]
+        length = [f"Content-Length: {len(body)}"] if body else []
+        lines = [f"{method} {target} HTTP/1.1", *host, *fields, *length, "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + body)
         return self.response(method=method)
 
     def all_responses(self) -> list[Response]:
