@@ -14,7 +14,7 @@ PYTEST := -m pytest -n $(WORKERS) --dist loadfile
 each = set -e; for version in $(1); do py=$$($(ENVIRONMENT) ensure dev $${version\#auto}); echo "== $$($$py -V)"; $(2); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format golden autobahn differential fuzz bench bench-startup bench-micro bench-compare bench-scale bench-lock conformance ecosystem ecosystem-openapi docs lock \
+.PHONY: help demo test test-all check format golden autobahn differential fuzz soak bench bench-idle bench-startup bench-micro bench-compare bench-scale bench-lock conformance ecosystem ecosystem-openapi docs lock \
   env clean
 
 help: ## this list
@@ -58,6 +58,12 @@ autobahn: ## the Autobahn test suite against Tercel's WebSockets (needs a Python
 
 fuzz: ## coverage-guided fuzzing of protocol, frames, forms, parameters (TIME=60 seconds each, ONLY="http chunked")
 	@python3 -m tools.fuzz --time $(or $(TIME),60) $(ONLY)
+
+soak: ## 100,000 requests of every kind, twice measured: nothing may stay of them (REQUESTS=100000, ONLY="compiled pure uvicorn")
+	@$(call each,$(firstword $(PYTHONS)),$$py -m tools.soak $(if $(REQUESTS),--requests $(REQUESTS)) $(ONLY))
+
+bench-idle: ## what 10,000 idle connections and WebSockets cost in memory, with both protocols (COUNT=10000)
+	@$(call each,$(firstword $(PYTHONS)),$$py -m tools.soak.idle $(if $(COUNT),--count $(COUNT)) $(ARGS))
 
 bench: ## Tercel against its peers (ONLY="tercel fastapi" WORK="W1 W2" ROUNDS=4 SECONDS=1; ARGS=--check only verifies)
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(WORK),--work "$(WORK)") \

@@ -227,8 +227,10 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         if self._state == _HEAD and self._ahead is None and not self.lost:
             self._close()
 
-    def take_ahead(self) -> bytes:
-        """The bytes behind an upgrade request; they are the new protocol's."""
+    def left_http(self) -> bytes:
+        """Another protocol takes over. Returns the bytes behind the upgrade request, which are its."""
+        # There is no further head, and the parser of the last one has a kilobyte.
+        self._reader.close()
         ahead = self._ahead
         self._ahead = None
         self.release_reading()

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocketDisconnect
 from tercel.http.exchange import Message, Scope
 from tercel.server.asgi import AsgiApp
 from tercel.server.deflate import Deflate, deflate
-from tercel.server.flow import FlowControl
+from tercel.server.flow import FLOW_SLOTS, FlowControl
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
 from tercel.server.messages import MessageReader, Violation
@@ -65,6 +65,37 @@ class WebSocketSession(FlowControl, WSListener):
         scope: the ASGI scope.
         deadline: when `tick` has something to do, on the loop's clock.
     """
+
+    __slots__ = (
+        *FLOW_SLOTS,
+        "_awaits_pong",
+        "_close_sent",
+        "_closed_by_app",
+        "_config",
+        "_connect_delivered",
+        "_connection",
+        "_deflate",
+        "_disconnect",
+        "_drain_callbacks",
+        "_exchange",
+        "_face",
+        "_handle",
+        "_key",
+        "_lingering",
+        "_next_ping_s",
+        "_protocol",
+        "_queue",
+        "_queue_bytes",
+        "_reader",
+        "_receivers",
+        "_room_bytes",
+        "_server",
+        "_state",
+        "_violation",
+        "_ws",
+        "deadline",
+        "scope",
+    )
 
     def __init__(self, connection: HttpConnection, exchange: HttpExchange, opening: Opening) -> None:
         self._connection = connection
@@ -261,7 +292,7 @@ class WebSocketSession(FlowControl, WSListener):
         if interval_s is not None:
             self._next_ping_s = self.loop.time() + interval_s
         self.deadline = self._next_ping_s
-        ahead = connection.take_ahead()
+        ahead = connection.left_http()
         self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._violated, ahead)
 
     def _send_data(self, message: Message) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import threading
@@ -14,22 +13,17 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.attacker import WAIT_S, Service, Socket, Wire
+from tools.soak.idle import many_files as all_files
+from tools.soak.idle import memory_kib
 
 Start = Callable[..., Service]
 
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """This process may have as many descriptors as the system lets it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def memory_kib(pid: int) -> int:
-    """Resident memory of a process."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+    """This process and those it starts may have as many descriptors as the system lets them."""
+    with all_files():
+        yield
 
 
 def request(wire: Wire, target: str) -> None:
@@ -192,32 +186,6 @@ def test_without_descriptors_it_waits_calmly_and_recovers(start: Start) -> None:
 def cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.parametrize("used", [False, True], ids=["fresh", "kept alive"])
-def test_ten_thousand_idle_connections_cost_less_than_ten_kib_each(start: Start, many_files: None, used: bool) -> None:
-    count = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 200))
-    service = start("--head-timeout", "600", "--keep-alive-timeout", "600")
-    service.get("/")
-    before_kib = memory_kib(service.process.pid)
-    wires = []
-    for _ in range(count):
-        wire = socket.socket()
-        wire.settimeout(WAIT_S)
-        wire.connect(("127.0.0.1", service.port))
-        if used:
-            wire.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        wires.append(wire)
-    if used:
-        assert all(wire.recv(1000).startswith(b"HTTP/1.1 200") for wire in wires)
-    assert service.health()["files"] >= count
-    each_kib = (memory_kib(service.process.pid) - before_kib) / count
-    print(f"{each_kib:.2f} KiB for each of {count} connections")
-    assert each_kib < 10
-    for wire in wires:
-        wire.close()
-    service.until(lambda told: told["files"] < 100)
-    assert service.stop() == 0
 
 
 # -- start -----------------------------------------------------------------------------------------------------------------------
