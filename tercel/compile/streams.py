@@ -7,10 +7,11 @@ connection is aborted. A client that goes away cancels the generator, and its `f
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import lru_cache
-from typing import Any, cast
+from threading import Lock
+from typing import Any, Final, cast
 
 import anyio
 from starlette.background import BackgroundTask
@@ -46,6 +47,7 @@ class _Settings:
 
 
 settings = _Settings()
+_END: Final = object()
 _streaming_call = StreamingResponse.__call__
 _streaming_send = StreamingResponse.stream_response
 
@@ -72,15 +74,35 @@ async def _items(generator: Any) -> AsyncGenerator[Any]:
                 await anyio.lowlevel.checkpoint()
 
 
-async def _closing_in_thread(generator: Iterator[Any]) -> AsyncGenerator[Any]:
+async def _closing_in_thread(items: Iterable[Any]) -> AsyncGenerator[Any]:
+    """Items that are taken in a thread each; a generator is closed in the end, when no thread is in it any more."""
+    iterator = iter(items)
+    running = Lock()
+
+    def step() -> Any:
+        with running:
+            return next(iterator, _END)
+
+    def close() -> None:
+        with running:
+            iterator.close()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+
     try:
-        async for item in iterate_in_threadpool(generator):
+        while (item := await anyio.to_thread.run_sync(step)) is not _END:
             yield item
     finally:
-        close = getattr(generator, "close", None)
-        if close is not None:
+        if hasattr(iterator, "close"):
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(close)
+                # A limiter of its own: streams that end must not wait for a place among those that run.
+                await anyio.to_thread.run_sync(close, limiter=anyio.CapacityLimiter(1))
+
+
+def _body_items(response: StreamingResponse) -> Any:
+    """The body of a response; Starlette's generator around what is taken in a thread is replaced by one that closes that."""
+    iterator: Any = response.body_iterator
+    if getattr(iterator, "ag_code", None) is iterate_in_threadpool.__code__ and iterator.ag_frame is not None:
+        return _closing_in_thread(iterator.ag_frame.f_locals["iterator"])
+    return iterator
 
 
 async def _eager_items(generator: Any) -> AsyncGenerator[Any]:
@@ -324,7 +346,7 @@ async def send_streaming_response(ex: Exchange, response: Response) -> bool:
 
 async def _send_body_iterator(ex: Exchange, response: StreamingResponse) -> None:
     await ex.start(_head(response))
-    iterator: Any = response.body_iterator
+    iterator = _body_items(response)
     try:
         await ex.write_each(
             iterator, lambda chunk: bytes(chunk) if isinstance(chunk, bytes | memoryview) else chunk.encode(response.charset)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import current_effective_deadline
 from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import Exchange, Head, Message, Scope
@@ -476,9 +478,15 @@ class HttpExchange(Exchange):
             self._stream.flush_quietly()
 
     async def wait_end(self) -> None:
-        """Return when the response is complete or the client is gone."""
-        if self.finished or self._connection.gone:
+        """Return when the response is complete or the client is gone, whom nobody knows to be gone when it has closed its side."""
+        connection = self._connection
+        if self.finished or connection.lost:
             return
+        if connection.gone:
+            if current_effective_deadline() == -math.inf:
+                # Starlette's `is_disconnected` asks in a scope that is cancelled already: it wants to know at once.
+                return
+            self.watch_half_closed()
         if self._end_waiters is None:
             self._end_waiters = Waiters()
         await self._end_waiters.future()
@@ -494,7 +502,10 @@ class HttpExchange(Exchange):
         if self._on_leave is not None:
             self._on_leave(certain)
         if self._end_waiters is not None:
-            self._end_waiters.wake()
+            if certain:
+                self._end_waiters.wake()
+            else:
+                self.watch_half_closed()
 
     def watch_half_closed(self) -> None:
         """Find out whether a client that has closed its side still reads (RFC 9112 §9.6).
@@ -511,8 +522,8 @@ class HttpExchange(Exchange):
             return
         if connection.write_paused or (self.started and self.sent_body_bytes > sent_bytes):
             self.watch_half_closed()
-        elif self._on_leave is not None:
-            self._on_leave(True)
+        else:
+            self.client_left()
 
     def drain(self) -> None:
         """The server has begun to stop: the connection ends with this response.

@@ -62,7 +62,11 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
     if exchange.dismissed:
         exchange.end_dismissed()
     if task.cancelled():
-        connection.break_off(exchange)
+        if not task.cancelling() and not exchange.started and not connection.gone:
+            _log.error("The application was cancelled by itself at %s %s", exchange.method, _printable(exchange))
+            _answer(exchange, connection, 500)
+        else:
+            connection.break_off(exchange)
         return
     error = task.exception()
     if error is None:

@@ -236,6 +236,44 @@ def test_a_send_that_fails_ends_the_dependencies(make_app, driver, journal, run)
     assert error is None or isinstance(error, (OSError, ClientDisconnect))
 
 
+@over_a_socket
+@pytest.mark.parametrize("how", ["returned", "yielded"])
+@pytest.mark.differs("the garbage collector closes it at some time", always=False)
+def test_a_synchronous_generator_is_closed_also_when_its_client_leaves_while_it_is_running(make_app, client, journal, leave, how):
+    app = make_app()
+    go_on = threading.Event()
+
+    def pieces():
+        try:
+            yield "x"
+            journal("running")
+            go_on.wait(10)
+            while True:
+                yield "x" * 100_000
+        finally:
+            journal("closed")
+
+    if how == "returned":
+        app.get("/")(lambda: StreamingResponse(pieces()))
+    else:
+
+        @app.get("/", response_class=StreamingResponse)
+        def endpoint():
+            yield from pieces()
+
+    @app.get("/health")
+    async def health():
+        return "ok"
+
+    connected = client(app)
+    connection = leave(connected.port, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", reset=True)
+    journal.until("running")
+    connection.close()
+    assert connected.get("/health").json() == "ok"
+    go_on.set()
+    journal.until("closed")
+
+
 def test_a_stream_stops_when_the_server_says_that_the_client_left(make_app, driver, journal, run):
     app = make_app()
     gone = asyncio.Event()

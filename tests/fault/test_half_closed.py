@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tercel import FastAPI, Request
-from tercel.responses import EventSourceResponse, StreamingResponse
+from tercel.responses import EventSourceResponse, FileResponse, StreamingResponse
 from tercel.server import ServerConfig, serving
+from tercel.staticfiles import StaticFiles
 from tests.fault.test_leaving import MIDDLEWARE, kinds
 
 PATIENCE_S = 20.0
@@ -31,7 +32,7 @@ async def half_closed(app, raw, **settings):
 GET = b"GET %b HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-def answering_app(make_app, kind="none"):
+def answering_app(make_app, kind="none", folder="."):
     app = make_app()
     MIDDLEWARE[kind](app)
 
@@ -70,6 +71,12 @@ def answering_app(make_app, kind="none"):
         async for piece in pieces():
             yield piece
 
+    @app.get("/large.txt")
+    async def file():
+        return FileResponse(f"{folder}/large.txt")
+
+    app.mount("/static", StaticFiles(directory=folder))
+
     @app.get("/threaded", response_class=StreamingResponse)
     def threaded():
         for number in range(5):
@@ -89,6 +96,21 @@ def test_a_stream_arrives_whole(make_app, run, kind, path):
     assert raw.startswith(b"HTTP/1.1 200 OK\r\n"), raw
     assert [raw.count(b"piece %d" % number) for number in range(5)] == [1] * 5
     assert raw.endswith(b"0\r\n\r\n"), "the stream was cut off"
+
+
+@pytest.mark.parametrize("path", ["/large.txt", "/static/large.txt", "/static/small.txt"])
+@kinds
+def test_a_file_arrives_whole(make_app, run, kind, path, tmp_path):
+    (tmp_path / "large.txt").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "small.txt").write_bytes(b"x")
+
+    async def ask():
+        async with half_closed(answering_app(make_app, kind, tmp_path), GET % path.encode()) as reader:
+            return await reader.read()
+
+    head, _, body = run(ask()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == (tmp_path / path.rpartition("/")[2]).read_bytes()
 
 
 def test_pipelined_answers_arrive(make_app, run):

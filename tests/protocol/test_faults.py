@@ -40,6 +40,18 @@ async def test_an_exception_is_logged_and_answered_with_500(app_of: AppOf, error
     assert all(record.exc_info is not None and isinstance(record.exc_info[1], LookupError) for record in errors)
 
 
+async def test_an_application_that_cancels_itself_is_answered_for(app_of: AppOf, errors: Records) -> None:
+    async def handler(ex: Exchange) -> None:
+        if ex.path == "/later":
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
+
+    async with exchange_with(app_of(handler)) as peer:
+        assert (await peer.get("/")).status == 500
+        assert (await peer.get("/later")).status == 500
+    assert len(errors) == 2
+
+
 async def test_an_application_that_does_not_answer_is_answered_for(app_of: AppOf, errors: Records) -> None:
     async def handler(ex: Exchange) -> None:
         pass
