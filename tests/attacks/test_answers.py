@@ -48,9 +48,8 @@ def test_a_header_that_would_split_is_refused_by_name(attacked: Service, target:
         found = attacked.get(target + quote(text))
         assert_not_split(found)
         assert (found.status, found.body) == (500, b"Internal Server Error")
-        attacked.saw(
-            f"header {REFUSED[target]} has a control character|{REFUSED[target].removeprefix('set-')}.*control char", since=before
-        )
+        # Recent versions of Python refuse control characters in cookies themselves.
+        attacked.saw(f"header {REFUSED[target]} has a control character|CookieError: Control characters", since=before)
 
 
 def test_a_header_name_that_would_split_is_refused(attacked: Service) -> None:
@@ -77,6 +76,8 @@ def test_a_cookies_value_is_quoted(attacked: Service, target: str) -> None:
     for text in (*INJECTIONS, "a; Domain=evil", 'a"; Path=/evil', "a,b=c"):
         found = attacked.get(target + quote(text))
         assert_not_split(found)
+        if found.status == 500 and text in INJECTIONS:  # by recent versions of Python, see above
+            continue
         assert found.status == 200
         assert re.fullmatch(r'c="(?:[^"\\;]|\\.)*"; Path=/; SameSite=lax', found["set-cookie"])
 

@@ -141,6 +141,31 @@ def test_a_charset_that_does_not_decode_leaves_latin_1(attacked: Service, charse
     assert (found.status, found.json) == (200, "\xff")
 
 
+def test_a_malformed_form_is_a_line_in_the_log_at_most(attacked: Service) -> None:
+    for body in (
+        part(FIELD) + END + b"junk" * 100_000,
+        b"junk" * 100_000,
+        part(FIELD) + b"--X\r\n" * 20_000,
+        part(FIELD) + b"\0" * 100_000,
+    ):
+        before = len(attacked.lines)
+        post(attacked, "/any-form", body)
+        attacked.get("/temporary")
+        assert len(attacked.lines) - before <= 1
+
+
+def test_a_content_type_of_any_shape_is_read_in_linear_time(attacked: Service) -> None:
+    def seconds(size: int) -> float:
+        begun_s = time.perf_counter()
+        for piece in ("\\", ";", '"', '\\"', "=", "; a=", '; a="', "; a*0=", "\t"):
+            value = f'multipart/form-data; boundary=X; x="{piece * (size // len(piece))}'
+            assert post(attacked, "/any-form", part(FIELD) + END, f"Content-Type: {value}").status in (200, 400)
+        return time.perf_counter() - begun_s
+
+    short, long = (min(seconds(size) for _ in range(3)) for size in (3_750, 30_000))
+    assert long < max(32 * short, 1.0)
+
+
 def test_the_part_that_was_not_ended_is_not_there(attacked: Service) -> None:
     assert post(attacked, "/form", part(FIELD)).status == 422
     assert post(attacked, "/upload", part(FILE, b"x" * 3_000_000)).status == 422

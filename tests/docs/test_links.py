@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT
 
-ALL = [*PAGES, *sorted((ROOT / "docs").glob("*/**/*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+ALL = [*PAGES, *sorted((ROOT / "docs").glob("*/**/*.md")), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 

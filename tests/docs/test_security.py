@@ -1,0 +1,40 @@
+"""SECURITY.md names a test for each advisory, and each of them exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+
+from tests.docs.pages import ROOT
+
+_ROW = re.compile(r"^\| (?P<advisory>[^|]+) \| (?P<project>[^|]+) \| [^|]+ \| `(?P<file>[\w/]+\.py)::(?P<test>\w+)` \|$")
+_ID = re.compile(r"CVE-\d{4}-\d{4,}|\(no id looked up\)")
+PROJECTS = {"Starlette", "python-multipart", "uvicorn", "granian", "aiohttp", "h11", "Sanic", "Tornado", "Werkzeug"}
+"""Those whose advisories have to be covered."""
+
+
+def _rows() -> list[str]:
+    _, _, table = (ROOT / "SECURITY.md").read_text().partition("<!-- ADVISORIES: begin.")
+    table, end, _ = table.partition("<!-- ADVISORIES: end -->")
+    assert end
+    return [line for line in table.splitlines() if line.startswith("|")][2:]
+
+
+@cache
+def _tests_of(file: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / file).read_text())
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_every_advisory_names_a_test_that_exists() -> None:
+    missing, covered = [], set()
+    for row in _rows():
+        match = _ROW.match(row)
+        assert match is not None, row
+        assert all(_ID.fullmatch(one) for one in match["advisory"].split(", ")), row
+        covered.update(match["project"].split(", "))
+        if match["test"] not in _tests_of(match["file"]):
+            missing.append(row)
+    assert missing == []
+    assert covered >= PROJECTS
