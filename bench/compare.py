@@ -38,6 +38,8 @@ RESULTS = CACHE / "compare.md"
 DEFAULT_WORK: Final = "W1 W2 W3 W4 W5 H12"
 MICRO_SECONDS: Final = 0.1
 SAME: Final = 0.005  # instructions differ by as much from run to run
+COUNTED: Final = "instructions"
+ENOUGH_ROUNDS: Final = 3  # of what is timed; on a busy machine, one or two prove nothing
 
 
 @dataclass(slots=True)
@@ -182,7 +184,7 @@ def compare_stages(pythons: tuple[Path, Path], rounds: int, core: int) -> list[C
     base, new = (count_instructions(python, core) for python in pythons)
     counted = []
     if base is not None and new is not None:
-        counted = [Comparison(name, "instructions", False, [base[name]["own"]], [new[name]["own"]]) for name in base]
+        counted = [Comparison(name, COUNTED, False, [base[name]["own"]], [new[name]["own"]]) for name in base]
     return [*found.values(), *counted]
 
 
@@ -213,8 +215,12 @@ def make_report(comparisons: Sequence[Comparison], facts: Sequence[str]) -> str:
         ratios = comparison.ratios
         low, high = min(ratios), max(ratios)
         spread = f" ({low:.3f} to {high:.3f})" if len(ratios) > 1 else ""
-        same = abs(median(ratios) - 1) < SAME
-        verdict = "no difference shown" if same or low <= 1 <= high else "faster" if low > 1 else "slower"
+        if comparison.unit != COUNTED and len(ratios) < ENOUGH_ROUNDS:
+            verdict = "too few rounds to tell"
+        elif abs(median(ratios) - 1) < SAME or low <= 1 <= high:
+            verdict = "no difference shown"
+        else:
+            verdict = "faster" if low > 1 else "slower"
         lines.append(
             f"| {comparison.name} | {comparison.unit} | {median(comparison.base):,.0f} | {median(comparison.new):,.0f} "
             f"| {median(ratios):.3f}{spread} | {verdict} |"

@@ -152,15 +152,22 @@ def measure_idle(server: Server, workload: Workload, count: int) -> float:
             raise Failure(f"idle connection {len(connections) + 1:,} failed: {error}") from None
         after_mb = server.all_resident_mb()
         for connection in connections:
-            connection.setblocking(False)
-            try:
-                connection.recv(1)
-            except BlockingIOError:
-                continue
-            except OSError:
-                pass
-            raise Failure(f"the server closed idle connections before {count:,} were open")
+            if _is_closed(connection):
+                raise Failure(f"the server closed idle connections before {count:,} were open")
     return (after_mb - before_mb) * 1e3 / count
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection; the rest of an answer may still lie in it."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def measure_contender(

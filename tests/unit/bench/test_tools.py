@@ -67,19 +67,23 @@ def test_the_report_of_stages_has_medians_and_says_when_nothing_was_counted() ->
 
 def test_a_ratio_above_one_is_faster_whatever_the_unit() -> None:
     rates = Comparison("W1", "per second", True, [100.0, 100.0, 200.0], [110.0, 120.0, 210.0])
-    times = Comparison("take", "ns", False, [300.0, 330.0], [200.0, 220.0])
-    slower = Comparison("W2", "per second", True, [100.0, 100.0], [90.0, 80.0])
-    unclear = Comparison("W4", "per second", True, [100.0, 100.0], [90.0, 130.0])
+    times = Comparison("take", "ns", False, [300.0, 330.0, 315.0], [200.0, 220.0, 210.0])
+    once = Comparison("W5", "per second", True, [100.0], [200.0])
+    counted = Comparison("render", "instructions", False, [20_000.0], [10_000.0])
+    slower = Comparison("W2", "per second", True, [100.0, 100.0, 100.0], [90.0, 80.0, 85.0])
+    unclear = Comparison("W4", "per second", True, [100.0, 100.0, 100.0], [90.0, 130.0, 110.0])
     same = Comparison("match", "instructions", False, [11_041.0], [11_026.0])
     broken = Comparison("W3", "per second", True, [100.0], [100.0], "wrong answer: status 500")
     assert rates.ratios == pytest.approx([1.1, 1.2, 1.05])
-    lines = compare.make_report([rates, times, slower, unclear, same, broken], ["Base: x"]).splitlines()
+    lines = compare.make_report([rates, times, slower, unclear, same, broken, once, counted], ["Base: x"]).splitlines()
     assert "- Base: x" in lines
     assert "| W1 | per second | 100 | 120 | 1.100 (1.050 to 1.200) | faster |" in lines
     assert "| take | ns | 315 | 210 | 1.500 (1.500 to 1.500) | faster |" in lines
     assert "| W2 | per second | 100 | 85 | 0.850 (0.800 to 0.900) | slower |" in lines
     assert "| W4 | per second | 100 | 110 | 1.100 (0.900 to 1.300) | no difference shown |" in lines
     assert "| match | instructions | 11,041 | 11,026 | 1.001 | no difference shown |" in lines
+    assert "| W5 | per second | 100 | 200 | 2.000 | too few rounds to tell |" in lines
+    assert "| render | instructions | 20,000 | 10,000 | 2.000 | faster |" in lines
     assert "| W3 | per second | | | failed | wrong answer: status 500 |" in lines
 
 
@@ -192,6 +196,16 @@ async def refuses(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 503, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_the_rest_of_an_answer_is_not_the_end_of_a_connection() -> None:
+    ours, theirs = scale.socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"the body behind its head")
+        assert not scale._is_closed(ours)
+        theirs.sendall(b"the rest")
+        theirs.close()
+        assert scale._is_closed(ours)
 
 
 def test_an_idle_connection_is_answered_and_left_open() -> None:
