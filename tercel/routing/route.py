@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
 from functools import cached_property
+from operator import is_
 from typing import Any, Self
 
 from starlette import routing
@@ -207,7 +208,18 @@ _SERVED_BY = frozenset(
 """Attributes of a route that decide what the route table does with it."""
 
 _SIGNED_BY = ("__signature__", "__wrapped__", "__defaults__", "__kwdefaults__")
-"""Attributes of an endpoint that its signature comes from, where programs replace them: class-based views, for one."""
+"""Attributes of a callable that its signature comes from, where programs replace them: class-based views, for one."""
+
+
+def _signed(tree: Dependant) -> Iterator[Any]:
+    """A tree, its callables, and what their signatures come from."""
+    yield tree
+    yield tree.call
+    yield from (getattr(tree.call, name, None) for name in _SIGNED_BY)
+    yield from getattr(tree.call, "__annotations__", {}).values()
+    for sub in tree.dependencies:
+        yield from _signed(sub)
+
 
 _TAKEN_AS_THEY_ARE = (
     "status_code",
@@ -297,13 +309,13 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc, override] # Sta
             tree.body_params,
             tree.dependencies,
         )
-        said = (getattr(self.endpoint, name, None) for name in _SIGNED_BY)
-        return _Fingerprint((tree, tree.call, self.endpoint, *said, *map(len, groups), len(self.dependencies)))
+        return _Fingerprint((self.endpoint, *_signed(tree), *map(len, groups), len(self.dependencies)))
 
     @property
     def is_as_declared(self) -> bool:
         """Whether the analysis is still that of the endpoint and the dependencies that the route names."""
-        return all(now is then for now, then in zip(self._fingerprint(), self._declared, strict=True))
+        fingerprint = self._fingerprint()
+        return len(fingerprint) == len(self._declared) and all(map(is_, fingerprint, self._declared))
 
     @property
     def app(self) -> ASGIApp:

@@ -299,17 +299,23 @@ def test_an_inclusion_goes_by_the_signature_that_the_endpoint_has_then(make_app,
     assert [each["name"] for each in operation["parameters"]] == ["more", "start"]
 
 
-def test_an_inclusion_goes_by_the_defaults_that_the_endpoint_has_then(make_app, client):
+@pytest.mark.parametrize("prefix", ["", "/later"])
+def test_an_inclusion_goes_by_the_defaults_and_annotations_that_functions_have_then(make_app, client, prefix):
     router = APIRouter()
 
-    @router.get("/")
-    def endpoint(number: int = 1):
-        return number
+    def dependency(of_dependency: int = 1):
+        return of_dependency
 
-    endpoint.__defaults__ = (2,)
+    @router.get("/x")
+    def endpoint(kind: str, own: int = 1, given: int = Depends(dependency)):
+        return [kind, own, given]
+
+    endpoint.__defaults__ = (2, Depends(dependency))
+    dependency.__defaults__ = (3,)
+    endpoint.__annotations__["kind"] = int
     app = make_app()
-    app.include_router(router, prefix="/later")
-    assert client(app).get("/later/").json() == 2
+    app.include_router(router, prefix=prefix)
+    assert client(app).get(f"{prefix}/x?kind=4").json() == [4, 2, 3]
 
 
 def test_the_dependencies_of_an_inclusion_do_not_leak_into_another(make_app, client, journal):
