@@ -6,6 +6,7 @@ Knows neither how the words of the command line were read nor how a server works
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def serve(
         CommandError: there is no such application, or a setting cannot be.
         UserCodeError: the user's code raised while it was loaded.
     """
+    from tercel.server.process import end_process
     from tercel.server.supervisor import run as run_server  # uvloop and httptools are not needed to print help
 
     target = resolve_target(given, folder=Path.cwd(), app_dir=app_dir)
@@ -48,4 +50,6 @@ def serve(
         # Each process imports the application for itself: a restarted one must see the changed files.
         request.to_environment()
         return run_server(IMPORT_STRING, config)
-    return run_server(request.load().app, config)
+    app = request.load().app
+    threads = set(threading.enumerate())
+    return end_process(run_server(app, config), threads)

@@ -72,9 +72,7 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
     if error is None:
         if not exchange.finished:
             _handler_left(exchange, connection)
-    elif not isinstance(error, Exception):
-        connection.break_off(exchange)
-    elif exchange.rescue is None:
+    elif not isinstance(error, Exception) or exchange.rescue is None:  # SystemExit, from an endpoint that calls `sys.exit`
         _handler_failed(exchange, connection, error)
     else:
         _rescue(exchange, connection, task, error)
@@ -93,7 +91,7 @@ def _rescue(exchange: HttpExchange, connection: HttpConnection, failed: asyncio.
         connection.server.keep_task(task)
 
 
-def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: Exception) -> None:
+def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: BaseException) -> None:
     if isinstance(error, (OSError, ClientDisconnect)) and (connection.gone or exchange.given_up or exchange.dismissed):
         # The client went away, which is no fault of the application.
         connection.break_off(exchange)

@@ -7,6 +7,7 @@ Used by `tercel.server.supervisor` for the only process and by `tercel.server.wo
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import importlib
 import logging
@@ -14,6 +15,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -23,7 +26,7 @@ from tercel.server.lifespan import LifespanFailed
 from tercel.server.serving import Server
 from tercel.server.sockets import BindError
 
-__all__ = ["EXIT_FAILURE", "EXIT_LIFESPAN", "EXIT_OK", "ServingProcess", "import_failed", "load_app", "run_loop"]
+__all__ = ["EXIT_FAILURE", "EXIT_LIFESPAN", "EXIT_OK", "ServingProcess", "end_process", "import_failed", "load_app", "run_loop"]
 
 _log: Final = logging.getLogger("tercel.error")
 
@@ -31,6 +34,10 @@ EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
 EXIT_LIFESPAN: Final = 3
 """The application could not be started: nothing a restart would mend."""
+
+_WORKER_THREAD: Final = "AnyIO worker thread"
+_IDLE_THREADS_END_S: Final = 0.5
+"""Threads without work have been told to end, and do so in no time."""
 
 
 def load_app(name: str) -> AsgiApp:
@@ -63,7 +70,43 @@ def run_loop(main: Coroutine[Any, Any, int]) -> int:
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main)
+        loop = runner.get_loop()
+        serving = loop.create_task(main)
+        while True:
+            try:
+                return loop.run_until_complete(serving)
+            except SystemExit:
+                # asyncio lets it out of whichever task raised it. An endpoint that calls `sys.exit` is one that fails, and does not
+                # end the server for everybody: its own task is answered for like any other.
+                if serving.done():
+                    raise
+
+
+def end_process(code: int, threads_before: set[threading.Thread]) -> int:
+    """End this process at once if worker threads of synchronous endpoints are still busy, which nothing can cancel.
+
+    The interpreter would wait for them, beyond every grace period. What is registered with `atexit` runs.
+
+    Args:
+        code: the exit code.
+        threads_before: threads that are not the server's.
+
+    Returns:
+        The exit code, for a process that can end in the usual way.
+    """
+    deadline_s = time.monotonic() + _IDLE_THREADS_END_S
+    busy = [thread for thread in threading.enumerate() if thread.name == _WORKER_THREAD and thread not in threads_before]
+    for thread in busy:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    stuck = sum(thread.is_alive() for thread in busy)
+    if stuck:
+        _log.warning("%d synchronous calls have not returned: the process ends without them", stuck)
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 class ServingProcess:

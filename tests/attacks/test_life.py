@@ -105,6 +105,27 @@ def test_a_client_that_never_finishes_its_request_does_not_hold_the_end_up(start
     service.saw("shutdown with")
 
 
+def test_a_call_that_never_returns_does_not_hold_the_end_up(start: Start) -> None:
+    service = start("--graceful-timeout", "1")
+    wire = service.connect()
+    request(wire, "/stuck")
+    service.saw("^stuck$")
+    assert service.stop() == 0
+    service.saw("1 synchronous calls have not returned")
+    assert service.lines.index("shutdown with 0 streams and 0 sockets") > 0
+
+
+@pytest.mark.parametrize("target", ["/exits", "/exits/sync"])
+def test_an_endpoint_that_exits_fails_alone(start: Start, target: str) -> None:
+    service = start()
+    for _ in range(2):
+        assert service.get(target).status == 500
+    assert service.get("/").status == 200
+    service.saw("SystemExit: 5")
+    assert service.stop() == 0
+    service.saw("shutdown with")
+
+
 # -- workers ---------------------------------------------------------------------------------------------------------------------
 
 

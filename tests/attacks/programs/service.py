@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import resource
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -109,6 +111,23 @@ async def slow(seconds: float = 0.3) -> str:
 @app.get("/blocking")
 def blocking() -> str:
     return "from a thread"
+
+
+@app.get("/stuck")
+def stuck() -> None:
+    say("stuck")
+    time.sleep(1000)
+
+
+@app.get("/exits")
+async def exits() -> None:
+    await asyncio.sleep(0)
+    sys.exit(5)
+
+
+@app.get("/exits/sync")
+def exits_sync() -> None:
+    sys.exit(5)
 
 
 @app.get("/fails")
