@@ -17,12 +17,13 @@ from pydantic_core import PydanticUndefined
 from starlette.datastructures import Headers, QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
-from starlette.requests import Request, cookie_parser
+from starlette.requests import Request
 from starlette.responses import Response
 
 from tercel.compile.streams import send_streaming_response
 from tercel.http.background import BackgroundTasks
 from tercel.http.body import is_json_content_type, may_validate_bytes, parse_json
+from tercel.http.cookies import parse_cookie_field
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
 from tercel.http.limits import body_limit_error, is_strange_charset
@@ -108,7 +109,7 @@ def parse_cookies(ex: Any) -> dict[str, str]:
     cookies: dict[str, str] = {}
     for key, value in ex.headers:
         if key == b"cookie":
-            cookies.update(cookie_parser(value.decode("latin-1")))
+            cookies.update(parse_cookie_field(value.decode("latin-1")))
     return cookies
 
 

@@ -139,6 +139,11 @@ async def cookies(request: Request, a: Annotated[str | None, Cookie()] = None) -
     return {"a": a, "all": request.cookies}
 
 
+@app.get("/cookie")
+async def cookie(a: Annotated[str, Cookie()]) -> int:
+    return len(a)
+
+
 @app.get("/fields")
 async def fields(x_text: Annotated[str, Header()], x_list: Annotated[tuple[str, ...], Header()] = ()) -> list[str]:
     return [x_text, *x_list]
