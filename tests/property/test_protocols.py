@@ -156,6 +156,16 @@ def test_one_more_field_of_any_kind_is_the_same_to_both(name: bytes) -> None:
                     assert compiled == pure, data
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_answer_is_the_same_to_both(way: bytes) -> None:
+    """Once, again on the same connection, and with a body."""
+    get = b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n" % way
+    post = b"POST /%b HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" % way
+    for data, cuts in ((get, []), (get + get, [len(get)]), (get + get, []), (post, []), (post + get, [len(post)])):
+        pure, compiled = both(data, cuts)
+        assert compiled == pure, data
+
+
 KINDS: list[tuple[bytes, bool]] = [
     (b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", True),
     (b"HEAD /a%20b?c HTTP/1.1\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n", True),

@@ -22,7 +22,22 @@ FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forw
 CREATED = Head(201, [(b"content-length", b"2"), (b"x-one", b"1")])
 EMPTY = Head(204, [])
 # What a path asks of the application.
-WAYS = [b"", b"before", b"later", b"boom", b"stream", b"own", b"empty", b"twice", b"nothing", b"big", b"wrong", b"before/later/own"]
+WAYS = [
+    b"",
+    b"before",
+    b"later",
+    b"boom",
+    b"stream",
+    b"own",
+    b"empty",
+    b"twice",
+    b"nothing",
+    b"big",
+    b"pause",
+    b"later/pause",
+    b"wrong",
+    b"before/later/own",
+]
 NAMES = (b"host", b"x-token", b"content-length", b"x-a:b", b"", b"X-TOKEN", b"x-empty")
 
 
@@ -77,6 +92,8 @@ class Application:
         self.seen.append((connection.deadline == connection.server.idle_deadline_s, connection.server.response_count))
 
     async def _answer(self, ex: Any) -> None:
+        if "pause" in ex.path:
+            ex.connection.pause_reading()
         if "boom" in ex.path:
             raise ValueError("as asked")
         if "stream" in ex.path:
