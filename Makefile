@@ -47,7 +47,7 @@ conformance: ## FastAPI's own test suite on Tercel (PYTHON=3.11, ENGINE=interpre
 ecosystem: ## other packages' test suites on FastAPI and on Tercel, compared; docs/ecosystem.md (ONLY="cadwyn svcs", ENGINE=interpreted)
 	@python3 -m tools.ecosystem $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
-ecosystem-openapi: ## the OpenAPI documents of real applications on FastAPI and on Tercel, compared byte by byte (ONLY=...)
+ecosystem-openapi: ## real applications on FastAPI and on Tercel: OpenAPI documents byte by byte, answers of the running program (ONLY=...)
 	@python3 -m tools.ecosystem openapi $(if $(ONLY),--only "$(ONLY)") $(ARGS)
 
 differential: ## the same byte streams to Tercel, uvicorn, granian and hypercorn; docs/server-differences.md (ARGS=lock: their locks)

@@ -58,18 +58,27 @@ def _target(name: str) -> str | None:
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Answers for `fastapi` and everything below it, and for nothing else."""
+    """Answers for `fastapi` and everything below it, and for nothing else.
+
+    `from fastapi.middleware import cors` looks for the module below the facade, by whose name the package goes, so what stands
+    in from elsewhere is answered for there too.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        below = fullname.removeprefix(_FACADES + ".")
+        if below != fullname and FASTAPI_MODULES.get(below) != fullname:
+            fullname, asked = f"{_NAME}.{below}", fullname
+        else:
+            asked = fullname
         if fullname != _NAME and not fullname.startswith(_NAME + "."):
             return None
         stand_in = _target(fullname)
         if stand_in is None:
             return None  # what follows looks below the facades, never in the original, whose path nobody has
         module = importlib.import_module(stand_in)
-        spec = importlib.machinery.ModuleSpec(fullname, self, origin=stand_in, is_package=hasattr(module, "__path__"))
+        spec = importlib.machinery.ModuleSpec(asked, self, origin=stand_in, is_package=hasattr(module, "__path__"))
         spec.loader_state = (module, module.__spec__)
         return spec
 

@@ -25,6 +25,8 @@ class Decorator(Protocol):
 
 
 ON_EVENT_IS_DEPRECATED = "on_event is deprecated, use lifespan event handlers instead (the `lifespan` parameter)."
+_OWN_OPTIONS = frozenset({"cancel_on_disconnect"})
+"""Options that FastAPI does not have, so that a subclass written for it need not take them."""
 _shown = with_signature("self", "path", defaults=OPERATION_DEFAULTS, required="path")
 
 
@@ -47,10 +49,12 @@ class Verbs:
             methods: such as `["GET", "HEAD"]`.
             options: see `OperationArguments`.
         """
-        complete("api_route", OPERATION_DEFAULTS, options)
+        # Every option is passed on, as FastAPI does: an `add_api_route` of a subclass looks at what was not said, too.
+        given = complete("api_route", OPERATION_DEFAULTS, options)
+        given = {name: value for name, value in given.items() if name in options or name not in _OWN_OPTIONS}
 
         def decorate(endpoint: Decorated) -> Decorated:
-            self.add_api_route(path, endpoint, methods=methods, **options)
+            self.add_api_route(path, endpoint, methods=methods, **given)
             return endpoint
 
         return decorate

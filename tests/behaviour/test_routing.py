@@ -459,3 +459,27 @@ def test_a_route_class_may_give_the_handler_of_one_route_to_a_router_included_tw
         assert [connected.get(f"/{prefix}/x").json() for prefix in "ab"] == ["x", "x"]
     # Once for the route itself and once for each inclusion, however many requests there are.
     assert len(journal) in (2, 3)
+
+
+def test_an_add_api_route_of_a_subclass_is_given_every_option_of_fastapis_also_those_that_were_not_said(make_app, client):
+    seen = {}
+
+    class Router(APIRouter):
+        def add_api_route(self, path, endpoint, **options):
+            seen[path] = options
+            super().add_api_route(path, endpoint, **options)
+
+    router = Router()
+    router.patch("/plain", status_code=204)(lambda: None)
+    router.get("/own", tags=["a"], cancel_on_disconnect=True)(lambda: "own")
+    # An option that was not said is not None: a subclass that asks `options["response_model"] is None` means an explicit None.
+    assert seen["/plain"]["response_model"] is not None
+    assert seen["/plain"]["response_model"].value is None
+    assert (seen["/plain"]["methods"], seen["/plain"]["status_code"], seen["/plain"]["tags"]) == (["PATCH"], 204, None)
+    assert (seen["/plain"]["response_description"], seen["/plain"]["include_in_schema"]) == ("Successful Response", True)
+    assert "cancel_on_disconnect" not in seen["/plain"]
+    assert seen["/own"]["cancel_on_disconnect"] is True
+    app = make_app()
+    app.include_router(router)
+    assert client(app).request("PATCH", "/plain").status_code == 204
+    assert client(app).get("/own").json() == "own"

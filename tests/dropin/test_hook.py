@@ -30,6 +30,25 @@ def test_submodules_are_attributes_after_import_fastapi(hooked: Hooked) -> None:
     assert "tercel" in printed
 
 
+def test_every_submodule_can_be_imported_from_its_package(hooked: Hooked) -> None:
+    printed = hooked(
+        "import importlib\n"
+        "from fastapi import staticfiles, templating, testclient, websockets\n"
+        "from fastapi.middleware import cors, gzip, httpsredirect, trustedhost\n"
+        "from fastapi.openapi import constants, models\n"
+        "from fastapi.security import utils\n"
+        "import fastapi.middleware.cors, tercel.middleware.cors\n"
+        "assert cors is fastapi.middleware.cors is tercel.middleware.cors\n"
+        "assert utils is importlib.import_module('fastapi.security.utils')\n"
+        "assert cors.__spec__.name == cors.__name__ == 'tercel.middleware.cors'\n"
+        "try:\n"
+        "    from fastapi.middleware import nothing\n"
+        "except ImportError as error:\n"
+        "    print(cors.CORSMiddleware.__name__, error.name)"
+    )
+    assert printed.split() == ["CORSMiddleware", "tercel.compat.fastapi.middleware"]
+
+
 def test_exceptions_say_that_they_are_fastapis_and_can_be_pickled(hooked: Hooked) -> None:
     printed = hooked(
         "import pickle, traceback\n"

@@ -2,7 +2,7 @@
 
     python3 -m tools.ecosystem                          # every suite; the table goes to docs/ecosystem.md
     python3 -m tools.ecosystem --only "cadwyn svcs"     # some; the other rows stay as they were
-    python3 -m tools.ecosystem openapi [--only ...]     # OpenAPI documents of real applications, compared byte by byte
+    python3 -m tools.ecosystem openapi [--only ...]     # documents and answers of real applications, compared
     python3 -m tools.ecosystem lock [--only ...]        # pins what the environments hold
     python3 -m tools.ecosystem page                     # writes the page again from the results
 
@@ -123,7 +123,7 @@ def suites(arguments: argparse.Namespace) -> int:
 
 
 def openapi(arguments: argparse.Namespace) -> int:
-    """Compares the OpenAPI documents of the applications that are asked for; 0 when all that must be equal is."""
+    """Compares documents and answers of the applications that are asked for; 0 when all that must be equal is."""
 
     def work(application: Application) -> bool:
         result = documents.compare_application(application)
@@ -131,7 +131,13 @@ def openapi(arguments: argparse.Namespace) -> int:
         for line in result.problems:
             print(f"DIFFERS {application.name} {line}", flush=True)
         print(f"ecosystem: {application.name}: {result.equal} of {result.documents} documents are equal", flush=True)
-        return (not result.problems or bool(application.reason)) and result.documents > 0
+        answers = result.answers
+        for line in answers.problems if answers else []:
+            print(f"DIFFERS {application.name} {line}", flush=True)
+        if answers:
+            print(f"ecosystem: {application.name}: {answers.equal} of {answers.requests} requests are answered alike", flush=True)
+        well = not result.problems and not (answers and answers.problems)
+        return (well or bool(application.reason)) and result.documents > 0
 
     catalogue = read_applications()
     well = each(select(catalogue, arguments.only), work, arguments.jobs)

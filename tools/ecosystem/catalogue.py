@@ -27,6 +27,7 @@ class Package:
         needs: further requirements, as pip takes them.
         python: the version that it is run on.
         variables: environment variables.
+        overrides: requirements that replace those of other packages, where they exclude this FastAPI or what it needs.
         note: for the table: what is left out of the suite, and why.
     """
 
@@ -38,6 +39,7 @@ class Package:
     needs: Sequence[str] = ()
     python: str = "3.13"
     variables: Mapping[str, str] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
     note: str = ""
 
     @property
@@ -77,15 +79,19 @@ class Suite(Package):
 
 @dataclass(frozen=True)
 class Application(Package):
-    """An application whose OpenAPI document is compared.
+    """An application whose OpenAPI document is compared, and its answers if it starts without a database server or a network.
 
     Attributes:
         targets: where the applications are: `module:attribute`, `module:factory()`, or a folder whose programs each may have one.
+        serve: the application whose answers are compared, written like a target; empty if none is.
+        unserved: why not, if it is not.
         source: the folder of the source distribution that is put on the path; none if the package has the application.
         reason: why its documents may differ; empty if they must not.
     """
 
     targets: Sequence[str] = ()
+    serve: str = ""
+    unserved: str = ""
     source: str = ""
     reason: str = ""
 

@@ -1,4 +1,7 @@
-"""OpenAPI documents of applications, on FastAPI and on Tercel, compared byte by byte. `dump.py` makes them in each environment."""
+"""OpenAPI documents of applications, on FastAPI and on Tercel, compared byte by byte. `dump.py` makes them in each environment.
+
+From FastAPI's document the requests are made that the running applications are asked: see `answers`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,15 @@ import datetime
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tools.ecosystem.answers import Answers, compare_answers
 from tools.ecosystem.catalogue import HERE, Application
 from tools.ecosystem.places import SIDES, Place, prepare, unpacked
+from tools.ecosystem.requesting import requests_of
 from tools.environment import Problem
 
 TIMEOUT_S = 300
@@ -28,6 +33,9 @@ class Documents:
         equal: how many of them Tercel makes with the same bytes.
         operations: in those of FastAPI, to show how large the application is.
         problems: names of the others, with the first place where they differ.
+        answers: how the answers of the running application compare; None if it is not run.
+        unserved: why not.
+        overrides: requirements of the application that were replaced.
     """
 
     documents: int = 0
@@ -35,6 +43,9 @@ class Documents:
     operations: int = 0
     problems: list[str] = field(default_factory=list)
     version: str = ""
+    answers: Answers | None = None
+    unserved: str = ""
+    overrides: Sequence[str] = ()
     date: str = ""
     reason: str = ""
 
@@ -45,8 +56,16 @@ def compare_application(application: Application) -> Documents:
     Raises:
         Problem: an environment could not be made, or the application does not start.
     """
-    original, tercel = (dump(prepare(application, side), application) for side in SIDES)
+    places = [prepare(application, side) for side in SIDES]
+    original, tercel = (dump(place, application) for place in places)
     result = compare(original, tercel)
+    if application.serve:
+        document = original.get(application.serve)
+        if document is None:
+            raise Problem(f"{application.name}: {application.serve} is none of its targets, or has no document")
+        result.answers = compare_answers(*places, application, requests_of(json.loads(document)))
+    result.unserved = application.unserved
+    result.overrides = list(application.overrides)
     result.version = application.version
     result.reason = application.reason
     result.date = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -67,7 +86,9 @@ def compare(original: Mapping[str, str | None], tercel: Mapping[str, str | None]
         elif other is None:
             result.problems.append(f"{name}: no document on Tercel")
         else:
-            result.problems.append(f"{name}: {difference(json.loads(document), json.loads(other))}")
+            one, two = json.loads(document), json.loads(other)
+            order = ", and no other difference" if one == two else ""
+            result.problems.append(f"{name}: {difference(one, two)}{order}")
     return result
 
 
@@ -121,12 +142,14 @@ def dump(place: Place, application: Application) -> dict[str, str | None]:
 
 def _run(place: Place, arguments: list[str], folder: Path, variables: Mapping[str, str], log: Path) -> None:
     command = [str(place.python), str(HERE / "dump.py"), *arguments]
+    home = place.folder / "home"
+    home.mkdir(exist_ok=True)
     with log.open("wb") as output:
         try:
             subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0", "HOME": str(home), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -29,12 +29,24 @@ needs and is not here (a database server, a network) fails on both sides.
 ```console
 $ make ecosystem                           # all of them: the better part of an hour on two cores
 $ make ecosystem ONLY="cadwyn svcs"        # some of them; the other rows stay as they are
-$ make ecosystem-openapi                   # the OpenAPI documents of real applications
+$ make ecosystem-openapi                   # real applications: their OpenAPI documents and answers
 ```
 
 `tools/ecosystem/suites.toml` says what is run, with the version and the hash of every source distribution; the files in
 `tools/ecosystem/locks` pin what the environments hold.
 """
+
+APPLICATIONS = """\
+## Applications
+
+What others have built on FastAPI and published. First `app.openapi()` as JSON, keys in the order in which they come, compared byte
+by byte. Then, where an application starts without a database server or a network, the application itself: it is served by uvicorn
+with FastAPI and by `tercel run`, and asked what its document describes, rightly and wrongly (broken JSON, missing and wrong fields,
+parameters and bodies). Status, header fields and body have to be equal. Ids, times, durations and addresses are masked; FastAPI is
+asked in two runs, and where its own two answers differ, only the status counts (*unsteady*).
+
+| application | version | documents | operations | equal on Tercel | requests | answered alike | unsteady | date |
+|---|---|--:|--:|--:|--:|--:|--:|---|"""
 
 
 def read() -> Results:
@@ -119,14 +131,22 @@ def _left_out(packages: Mapping[str, Sequence[str]]) -> list[str]:
 def _documents(dumped: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if not dumped:
         return []
-    lines = ["## OpenAPI documents", ""]
-    lines += ["`app.openapi()` as JSON, keys in the order in which they come, compared byte by byte.", ""]
-    lines += ["| application | version | documents | operations | equal on Tercel | date |", "|---|---|--:|--:|--:|---|"]
+    lines = [APPLICATIONS]
     for name, each in dumped.items():
         numbers = f"{each['documents']} | {each['operations']} | {each['equal']}"
-        lines.append(f"| {name} | {each['version']} | {numbers} | {each['date']} |")
+        asked = each["answers"]
+        answered = f"{asked['requests']} | {asked['equal']} | {asked['unsteady']}" if asked else "| |"
+        lines.append(f"| {name} | {each['version']} | {numbers} | {answered} | {each['date']} |")
     lines.append("")
     for name, each in dumped.items():
-        told = [each["reason"]] if each["reason"] else []
-        lines += [f"- **{name}**: {line}" for line in [*told, *(f"`{problem}`" for problem in each["problems"])]]
+        lines += [f"- **{name}**: {line}" for line in _told(each)]
     return [*lines, ""] if lines[-1] else lines
+
+
+def _told(each: Mapping[str, Any]) -> list[str]:
+    """What is to be said of one application."""
+    told = [each["reason"]] if each["reason"] else []
+    told += [f"FastAPI and Starlette against its own requirements: `{'`, `'.join(each['overrides'])}`"] if each["overrides"] else []
+    told += [f"not served: {each['unserved']}"] if each["unserved"] else []
+    problems = [*each["problems"], *(each["answers"] or {"problems": []})["problems"]]
+    return [*told, *(f"`{problem}`" for problem in problems)]

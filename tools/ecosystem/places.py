@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.ecosystem.catalogue import HERE, Package, Suite
+from tools.ecosystem.catalogue import HERE, Application, Package, Suite
 from tools.environment import CACHE, REQUIREMENTS, ROOT, Problem, find_python, find_uv, run
 from tools.suites import Environment, download, unpack
 
@@ -78,6 +78,12 @@ def write_lock(package: Package) -> None:
     asked.write_text("".join(line + "\n" for line in lines), "utf-8")
     command = [find_uv(), "pip", "compile", "--quiet", "--universal", "--python-version", package.python, "--no-emit-index-url"]
     command += ["--no-header", "--no-annotate", "--no-emit-package", "tercel", str(asked), str(REQUIREMENTS / "base.in")]
+    if isinstance(package, Application):
+        command += ["--generate-hashes", "--only-binary", ":all:", "--no-binary", "tercel"]
+    if package.overrides:
+        replaced = HOME / f"{package.name}.overrides"
+        replaced.write_text("".join(line + "\n" for line in package.overrides), "utf-8")
+        command += ["--override", str(replaced)]
     run([*command, "--output-file", str(lock_of(package))])
     text = lock_of(package).read_text("utf-8")
     if f"fastapi=={FASTAPI}" not in text:
@@ -95,7 +101,7 @@ def prepare(package: Package, side: str) -> Place:
         raise Problem(f"{package.name} has no lock. Write one: python3 -m tools.ecosystem lock --only {package.name}")
     python = find_python(package.python)
     then = [["--no-build-isolation", "--editable", str(ROOT)]] if side == "tercel" else []
-    environment = Environment(HOME / package.name / f"env-{side}", lock, hashed=False, then=then)
+    environment = Environment(HOME / package.name / f"env-{side}", lock, hashed="--hash=" in lock.read_text("utf-8"), then=then)
     inside = environment.ensure(python, say)
     if side == "tercel":
         # Each time, so that the shim belongs to the code that is here now.

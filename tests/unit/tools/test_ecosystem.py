@@ -12,6 +12,7 @@ import pytest
 
 from tools.ecosystem import __main__ as main
 from tools.ecosystem import documents, page
+from tools.ecosystem.answers import Answers
 from tools.ecosystem.catalogue import HERE, Application, Suite, read, read_applications, read_left_out, read_suites, select
 from tools.ecosystem.comparison import compare, confirm, rerun, steady
 from tools.ecosystem.places import FASTAPI, Place, lock_of
@@ -109,7 +110,7 @@ def test_documents_are_equal_only_to_the_byte() -> None:
     other = json.dumps({"info": {}, "paths": {"/a": {"get": {}, "post": {}}}})
     result = documents.compare({"app": one, "same": one, "broken": None}, {"app": other, "same": one, "broken": one})
     assert (result.documents, result.equal, result.operations) == (2, 1, 4)
-    assert result.problems == ["app: : the same keys in another order"]
+    assert result.problems == ["app: : the same keys in another order, and no other difference"]
 
 
 def test_a_document_that_only_fastapi_makes_is_a_problem() -> None:
@@ -137,7 +138,7 @@ def test_the_first_difference_is_told_with_its_place(original: Any, tercel: Any,
 
 def test_every_entry_has_a_lock_with_fastapi_and_itself_in_it() -> None:
     for entry in [*read_suites().values(), *read_applications().values()]:
-        pins = lock_of(entry).read_text("utf-8").splitlines()
+        pins = [line.removesuffix(" \\") for line in lock_of(entry).read_text("utf-8").splitlines()]
         assert f"fastapi=={FASTAPI}" in pins, entry.name
         own = isinstance(entry, Suite) and entry.own
         assert own or f"{entry.distribution or entry.name}=={entry.version}" in pins, entry.name
@@ -185,7 +186,12 @@ def test_the_page_has_a_row_for_each_suite_and_names_what_differs() -> None:
     lost = compare(ORIGINAL, {**ORIGINAL, "test_a.py::test_one": "failed"})
     results: page.Results = {
         "suites": {"one": facts(compare(ORIGINAL, ORIGINAL)), "two": facts(lost, note="Needs a server."), "gone": facts(lost)},
-        "applications": {"shop": {**asdict(documents.Documents(2, 1, 7, ["main:app: /info is missing"])), "version": "3"}},
+        "applications": {
+            "shop": {
+                **asdict(documents.Documents(2, 1, 7, ["main:app: /info is missing"], answers=Answers(9, 8, 3, ["GET /: 500"]))),
+                "version": "3",
+            }
+        },
     }
     text = page.text(
         results,
@@ -197,7 +203,8 @@ def test_the_page_has_a_row_for_each_suite_and_names_what_differs() -> None:
     assert "| two | 1.2 | 3 | 2 | 1 | 1 |" in text
     assert "| **2 suites** | | 6 | 4 | 3 | 1 |" in text
     assert "Needs a server.\n\n- `test_a.py::test_one`: failed on Tercel" in text
-    assert "| shop | 3 | 2 | 7 | 1 |" in text
+    assert "| shop | 3 | 2 | 7 | 1 | 9 | 8 | 3 |" in text
+    assert "- **shop**: `GET /: 500`" in text
     assert "- **shop**: `main:app: /info is missing`" in text
     assert "### Without a row of their own\n\n- No tests: four 1, five 2\n" in text
     assert "gone" not in text
