@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -77,12 +78,16 @@ _INJECTED: tuple[tuple[type[Any], str], ...] = (
     (SecurityScopes, "security_scopes_param_name"),
 )
 _INJECTED_TYPES = tuple(cls for cls, _ in _INJECTED)
+_BRACES = re.compile(r"\{([^}]*)\}")
 _STREAMS = {AsyncIterable, AsyncIterator, AsyncGenerator, Iterable, Iterator, Generator}
 
 
 def path_param_names(path: str) -> set[str]:
-    """The names in braces of a path, with whatever convertor they carry, as FastAPI reads them."""
-    return {part.partition("}")[0] for part in path.split("{")[1:] if "}" in part}
+    """The names in braces of a path, with whatever convertor they carry, as FastAPI reads them.
+
+    A name begins at the first brace that is open: in `/{{a}}`, which f-strings leave behind, it is `{a`, so `a` is in the query.
+    """
+    return set(_BRACES.findall(path))
 
 
 # -- annotations ------------------------------------------------------------------------------------------------------------------

@@ -483,3 +483,16 @@ def test_an_add_api_route_of_a_subclass_is_given_every_option_of_fastapis_also_t
     app.include_router(router)
     assert client(app).request("PATCH", "/plain").status_code == 204
     assert client(app).get("/own").json() == "own"
+
+
+def test_braces_that_are_doubled_by_mistake_make_a_query_parameter_as_on_fastapi(make_app, client):
+    app = make_app()
+
+    @app.get("/things/{{thing_id}}")
+    def read(thing_id: str):
+        return thing_id
+
+    parameters = app.openapi()["paths"]["/things/{{thing_id}}"]["get"]["parameters"]
+    assert [(each["name"], each["in"]) for each in parameters] == [("thing_id", "query")]
+    assert client(app).get("/things/{1}?thing_id=2").json() == "2"
+    assert client(app).get("/things/{1}").status_code == 422

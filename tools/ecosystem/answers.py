@@ -30,6 +30,8 @@ ANSWER_S = 5.0
 """For one answer; an endless stream is cut off here, and what has come until then is left out."""
 SHOWN = 160
 """Characters of an answer in a report."""
+PROBLEMS_AT_MOST = 15
+"""In a report: one cause often touches every request."""
 SERVERS = {
     "original": ["-m", "uvicorn", "--no-access-log", "--log-level", "warning"],
     "tercel": ["-m", "tercel", "run", "--no-access-log"],
@@ -39,6 +41,7 @@ OF_THE_SERVER = {"date", "server", "connection", "keep-alive", "transfer-encodin
 _CHANGING = re.compile(
     r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}"  # a UUID
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?"  # a time
+    r"|\b(?=[0-9a-f]*[0-9])[0-9a-f]{16,}\b"  # a random token
     r"|(?<=0x)[0-9a-f]{6,}"  # the address of an object
     r"|(?<=127\.0\.0\.1:)\d+"  # the port
     r"|(?<=/)(?:env-)?(?:original|tercel)(?=/)"  # where the environments are
@@ -83,6 +86,9 @@ def compare(requests: Sequence[Request], first: Sequence[Answer], second: Sequen
             result.unsteady += 1
         else:
             result.problems.append(f"{request.name}: {difference(one, other)}")
+    more = len(result.problems) - PROBLEMS_AT_MOST
+    if more > 0:
+        result.problems[PROBLEMS_AT_MOST:] = [f"and {more} more"]
     return result
 
 

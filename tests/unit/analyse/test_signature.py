@@ -55,6 +55,7 @@ def analyzed(annotation: Any = EMPTY, value: Any = EMPTY, name: str = "value", p
         ("/{a}{b}", {"a", "b"}),
         ("/{broken", set()),
         ("/a}b{c}", {"c"}),
+        ("/{{a}}/{b}", {"{a", "b"}),
     ],
 )
 def test_the_names_in_braces_of_a_path(path: str, names: set[str]) -> None:

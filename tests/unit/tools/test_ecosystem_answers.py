@@ -129,6 +129,13 @@ def test_status_header_fields_and_body_have_to_be_equal(other: Answer, said: str
     assert result.problems[0].startswith(said)
 
 
+def test_a_cause_that_touches_every_request_does_not_fill_the_report() -> None:
+    many = answers.PROBLEMS_AT_MOST + 7
+    result = compare(ASKED * many, [FINE] * many, [FINE] * many, [Answer(500)] * many)
+    assert (result.requests, result.equal, result.problems[-1]) == (many, 0, "and 7 more")
+    assert len(result.problems) == answers.PROBLEMS_AT_MOST + 1
+
+
 def test_where_fastapi_differs_from_itself_only_the_status_counts() -> None:
     two, three = Answer(200, FINE.headers, "two"), Answer(200, FINE.headers, "three")
     result = compare(ASKED, [FINE], [two], [three])
