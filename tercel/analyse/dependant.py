@@ -20,7 +20,9 @@ from tercel.declare.scopes import SecurityBase
 from tercel.plan import Style
 
 __all__ = [
+    "STYLE_CACHE_ENTRIES",
     "CacheKey",
+    "CallIdentity",
     "Dependant",
     "cache_key",
     "computed_scope",
@@ -33,7 +35,7 @@ __all__ = [
 
 CacheKey = tuple[Callable[..., Any] | None, tuple[str, ...], str]
 
-_STYLE_CACHE_ENTRIES = 4096
+STYLE_CACHE_ENTRIES = 4096
 """Callables whose style is remembered: more than a large application has, and bounded for programs that make callables for ever."""
 
 
@@ -134,8 +136,8 @@ def _is_coroutine_function(call: Any) -> bool:
     return sys.version_info < (3, 13) and type(getattr(call, "_is_coroutine", None)).__name__ == "object"
 
 
-class _Identity:
-    """A key that compares callables by identity, since they need not be hashable."""
+class CallIdentity:
+    """A key of caches that compares callables by identity, since they need not be hashable."""
 
     __slots__ = ("call",)
 
@@ -146,11 +148,11 @@ class _Identity:
         return id(self.call)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.call is self.call
+        return isinstance(other, CallIdentity) and other.call is self.call
 
 
-@lru_cache(maxsize=_STYLE_CACHE_ENTRIES)
-def _style_of(identity: _Identity) -> Style:
+@lru_cache(maxsize=STYLE_CACHE_ENTRIES)
+def _style_of(identity: CallIdentity) -> Style:
     call = identity.call
     if type(call) is FunctionType and not call.__dict__:
         # A plain function: nothing is wrapped or marked, so its code alone says it, without asking fifteen times.
@@ -172,7 +174,7 @@ def _style_of(identity: _Identity) -> Style:
 
 def style_of(call: Callable[..., Any] | None) -> Style:
     """How a callable is run; generators of either kind count as such even behind partials, wrappers and `__call__`."""
-    return "call" if call is None else _style_of(_Identity(call))
+    return "call" if call is None else _style_of(CallIdentity(call))
 
 
 def is_generator(call: Callable[..., Any] | None) -> bool:

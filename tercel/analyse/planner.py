@@ -45,7 +45,7 @@ from tercel.plan import (
     TakeBody,
 )
 
-__all__ = ["Overrides", "endpoint_context", "plan_http", "plan_tree", "plan_websocket"]
+__all__ = ["Overrides", "Planner", "endpoint_context", "plan_http", "plan_tree", "plan_websocket"]
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
 _RESERVED = frozenset({"ex", "errors", "scope", "body", "headers", "query", "cookies", "path", "result", "FAILED"})
@@ -81,7 +81,7 @@ class _Inputs:
     fallible: list[str]
 
 
-class _Planner:
+class Planner:
     """Walks a tree once; what is known about slots so far is in its attributes."""
 
     def __init__(self, kind: Literal["http", "websocket"], embed: bool, overrides: Overrides, body_slot: str | None) -> None:
@@ -265,7 +265,7 @@ def _has_uncached(dependant: Dependant) -> bool:
 # -- whole routes ---------------------------------------------------------------------------------------------------------------
 
 
-def _read_body(planner: _Planner, route: Any, form_limits: Mapping[str, int] | None, origin: Origin) -> None:
+def _read_body(planner: Planner, route: Any, form_limits: Mapping[str, int] | None, origin: Origin) -> None:
     """The step that reads the body, where anything in the tree wants one."""
     body_field: ModelField | None = route.body_field
     if body_field is None:
@@ -298,7 +298,7 @@ def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Rendere
     """
     dependant: Dependant = route.dependant
     origin = locate(dependant.call, title)
-    planner = _Planner("http", bool(route._embed_body_fields), overrides, None)
+    planner = Planner("http", bool(route._embed_body_fields), overrides, None)
     _read_body(planner, route, form_limits, origin)
     inputs = planner.solve(dependant)
     steps = planner.finished()
@@ -324,7 +324,7 @@ def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Rendere
 def plan_websocket(dependant: Dependant, *, title: str, embed: bool, overrides: Overrides) -> Plan:
     """The plan of a WebSocket endpoint; its dependencies run before the handshake is answered."""
     origin = locate(dependant.call, title)
-    planner = _Planner("websocket", embed, overrides, None)
+    planner = Planner("websocket", embed, overrides, None)
     inputs = planner.solve(dependant)
     steps = planner.finished()
     steps.append(Check(None, origin))
@@ -347,7 +347,7 @@ def plan_websocket(dependant: Dependant, *, title: str, embed: bool, overrides: 
 def plan_tree(dependant: Dependant, *, title: str, overrides: Overrides) -> Plan:
     """The plan of dependencies alone, with nothing to call at the end: frontends have such."""
     origin = locate(dependant.call, title)
-    planner = _Planner("http", False, overrides, None)
+    planner = Planner("http", False, overrides, None)
     planner.solve(dependant)
     return Plan(
         title=title,

@@ -57,6 +57,8 @@ from tercel.declare.scopes import SecurityScopes
 from tercel.http.errors import DeclarationAssertion, DependencyScopeError
 
 __all__ = [
+    "INJECTED",
+    "add_field",
     "analyze_param",
     "dependant_of",
     "get_dependant",
@@ -68,7 +70,7 @@ __all__ = [
     "path_param_names",
 ]
 
-_INJECTED: tuple[tuple[type[Any], str], ...] = (
+INJECTED: tuple[tuple[type[Any], str], ...] = (
     # In this order: a Request and a WebSocket are HTTPConnections too.
     (Request, "request_param_name"),
     (WebSocket, "websocket_param_name"),
@@ -77,7 +79,7 @@ _INJECTED: tuple[tuple[type[Any], str], ...] = (
     (StarletteBackgroundTasks, "background_tasks_param_name"),
     (SecurityScopes, "security_scopes_param_name"),
 )
-_INJECTED_TYPES = tuple(cls for cls, _ in _INJECTED)
+_INJECTED_TYPES = tuple(cls for cls, _ in INJECTED)
 _BRACES = re.compile(r"\{([^}]*)\}")
 _STREAMS = {AsyncIterable, AsyncIterator, AsyncGenerator, Iterable, Iterator, Generator}
 
@@ -350,7 +352,8 @@ def _add_sub_dependant(dependant: Dependant, name: str, depends: markers.Depends
     )
 
 
-def _add_field(dependant: Dependant, field: ModelField) -> None:
+def add_field(dependant: Dependant, field: ModelField) -> None:
+    """Puts a field among the parameters of a callable, where its marker says."""
     info = field.field_info
     if isinstance(info, markers.Body):
         dependant.body_params.append(field)
@@ -415,14 +418,14 @@ def get_dependant(
                 continue
             attribute = None
             if details.field is None or lenient_issubclass(details.type_annotation, _INJECTED_TYPES):
-                attribute = next((attr for cls, attr in _INJECTED if lenient_issubclass(details.type_annotation, cls)), None)
+                attribute = next((attr for cls, attr in INJECTED if lenient_issubclass(details.type_annotation, cls)), None)
             if attribute is not None:
                 if details.field is not None:
                     _refuse(f"Cannot specify multiple FastAPI annotations for {parameter.name!r}")
                 setattr(dependant, attribute, parameter.name)
             else:
                 assert details.field is not None
-                _add_field(dependant, details.field)
+                add_field(dependant, details.field)
     return dependant
 
 

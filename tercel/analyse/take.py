@@ -33,7 +33,7 @@ from tercel.analyse.forms import form_models, is_json_field, should_embed
 from tercel.declare import markers
 from tercel.plan import FAILED
 
-__all__ = ["BodyTaker", "ParamTaker", "form_items", "is_supplied", "multi_value", "take_params"]
+__all__ = ["BodyTaker", "ParamTaker", "file_bytes", "form_items", "is_supplied", "multi_value", "take_params"]
 
 Errors = list[Any]
 Quick = Callable[[Any, Errors], Any]
@@ -239,7 +239,7 @@ def form_items(fields: Sequence[ModelField], form: FormData) -> Iterator[tuple[s
         yield key, value, None
 
 
-async def _file_bytes(file: UploadFile) -> bytes:
+async def file_bytes(file: UploadFile) -> bytes:
     """The content of an upload, leaving its position where another parameter may count on it."""
     position = file.file.tell()
     try:
@@ -255,10 +255,10 @@ async def _form_values(fields: Sequence[ModelField], form: FormData) -> list[tup
         if field is not None and isinstance(field.field_info, markers.File):
             annotation = field.field_info.annotation
             if is_bytes_or_nonable_bytes_annotation(annotation) and isinstance(value, UploadFile):
-                value = await _file_bytes(value)
+                value = await file_bytes(value)
             elif is_bytes_sequence_annotation(annotation) and value_is_sequence(value):
                 assert isinstance(value, sequence_types)
-                read = [await _file_bytes(item) if isinstance(item, UploadFile) else item for item in cast(Any, value)]
+                read = [await file_bytes(item) if isinstance(item, UploadFile) else item for item in cast(Any, value)]
                 value = serialize_sequence_value(field=field, value=read)
         items.append((alias, value, field))
     return items

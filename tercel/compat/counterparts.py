@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,11 +19,10 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tercel.analyse.annotations import lenient_issubclass
-from tercel.analyse.dependant import CacheKey, Dependant, cache_key, style_of, uses_scopes
+from tercel.analyse.dependant import STYLE_CACHE_ENTRIES, CacheKey, CallIdentity, Dependant, cache_key, style_of, uses_scopes
 from tercel.analyse.fields import ModelField, ModelNameMap, SchemaMode
 from tercel.analyse.forms import body_field_of, form_models
-from tercel.analyse.signature import _INJECTED as INJECTED
-from tercel.analyse.signature import _add_field as add_field
+from tercel.analyse.signature import INJECTED, add_field
 from tercel.analyse.take import BodyTaker, take_params
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.openapi.inputs import Inputs, describe_parameters
@@ -39,19 +39,37 @@ MISSING: Any = object()
 # -- dependencies ------------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=STYLE_CACHE_ENTRIES)
+def is_gen_callable_cached(call_identity: CallIdentity) -> bool:
+    """`is_gen_callable` of a callable that is known by identity, so that it need not be hashable."""
+    return style_of(call_identity.call) == "enter"
+
+
+@lru_cache(maxsize=STYLE_CACHE_ENTRIES)
+def is_async_gen_callable_cached(call_identity: CallIdentity) -> bool:
+    """The same for `is_async_gen_callable`."""
+    return style_of(call_identity.call) == "aenter"
+
+
+@lru_cache(maxsize=STYLE_CACHE_ENTRIES)
+def is_coroutine_callable_cached(call_identity: CallIdentity) -> bool:
+    """The same for `is_coroutine_callable`."""
+    return style_of(call_identity.call) == "await"
+
+
 def is_gen_callable(call: Callable[..., Any] | None) -> bool:
     """Whether a dependency is a generator function, seen through partials, wrappers and `__call__`."""
-    return style_of(call) == "enter"
+    return call is not None and is_gen_callable_cached(CallIdentity(call))
 
 
 def is_async_gen_callable(call: Callable[..., Any] | None) -> bool:
     """The same for asynchronous generator functions."""
-    return style_of(call) == "aenter"
+    return call is not None and is_async_gen_callable_cached(CallIdentity(call))
 
 
 def is_coroutine_callable(call: Callable[..., Any] | None) -> bool:
     """The same for coroutine functions."""
-    return style_of(call) == "await"
+    return call is not None and is_coroutine_callable_cached(CallIdentity(call))
 
 
 def get_cache_key(*, dependant: Dependant, uses_scopes_cache: dict[int, bool] | None = None) -> CacheKey:

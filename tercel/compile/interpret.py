@@ -22,12 +22,12 @@ from tercel.http.exchange import Exchange
 from tercel.http.threads import contextmanager_in_threadpool
 from tercel.plan import FAILED, Callee, Check, Inject, Invoke, Mark, Plan, ReadBody, Render, Repeat, Resolve, Take, TakeBody
 
-__all__ = ["Handler", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
+__all__ = ["Handler", "PlanRun", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
 
 Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
 
-class _Run:
+class PlanRun:
     """One run of a plan: the values of its slots so far, and the errors."""
 
     def __init__(self, plan: Plan, ex: Any, scope: Any) -> None:
@@ -175,7 +175,7 @@ def interpreted_handler(plan: Plan) -> Handler:
 
     async def handle(ex: Exchange) -> None:
         async with _DeliveringScope(ex) as scope:
-            await _Run(plan, ex, scope).run()
+            await PlanRun(plan, ex, scope).run()
 
     return handle
 
@@ -185,14 +185,14 @@ def interpreted_socket(plan: Plan) -> Handler:
 
     async def handle(ex: Any) -> None:
         async with RequestScope(ex, strict=False) as scope:
-            await _Run(plan, ex, scope).run()
+            await PlanRun(plan, ex, scope).run()
 
     return handle
 
 
 async def run_plan(plan: Plan, ex: Exchange, scope: RequestScope) -> tuple[Response | None, Any]:
     """Runs a plan without an endpoint within a scope of the caller's; returns the injected response and background tasks."""
-    run = _Run(plan, ex, scope)
+    run = PlanRun(plan, ex, scope)
     await run.run()
     found: dict[str, Any] = {step.what: run.values[step.slot] for step in plan.steps if isinstance(step, Inject)}
     return found.get("response"), found.get("background")
@@ -275,6 +275,6 @@ async def response_to(plan: Plan, request: Request) -> Response:
     form_stack = scope.get("fastapi_middleware_astack")
     assert isinstance(form_stack, AsyncExitStack), "fastapi_middleware_astack not found in request scope"
     ex = ASGIExchange(scope, request.receive, request._send, request)
-    response = await _Run(plan, ex, StackScope(request_stack, function_stack, form_stack)).run()
+    response = await PlanRun(plan, ex, StackScope(request_stack, function_stack, form_stack)).run()
     assert response is not None
     return response

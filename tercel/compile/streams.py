@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange, Head
-from tercel.http.sse import KEEPALIVE_COMMENT
+from tercel.http.sse import KEEPALIVE_COMMENT, PING_INTERVAL_S
 from tercel.http.threads import iterate_in_threadpool
 
 __all__ = ["PlannedStream", "send_streaming_response", "settings", "stream_response"]
@@ -42,7 +42,7 @@ class _Settings:
     """
 
     def __init__(self) -> None:
-        self.ping_interval_s: Callable[[], float] = lambda: 15.0
+        self.ping_interval_s: Callable[[], float] = lambda: PING_INTERVAL_S
         self.first_event_grace_s = 0.25
 
 

@@ -19,7 +19,7 @@ from pydantic import AliasChoices, AliasPath, Discriminator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tercel.http.defaults import _Unset
+from tercel.http.defaults import Unset
 from tercel.http.errors import DeclarationAssertion, FastAPIDeprecationWarning
 from tercel.http.threads import DependencyConcurrency
 from tercel.openapi.example import Example
@@ -118,16 +118,16 @@ class BodyOptions(FormOptions, total=False):
     """True expects `{"name": value}` even for a single body parameter, False never does; by default it depends on their number."""
 
 
-# In the order in which the signatures show them. `None` and `_Unset` differ: what is unset is not passed to pydantic, so that
+# In the order in which the signatures show them. `None` and `Unset` differ: what is unset is not passed to pydantic, so that
 # another `Field()` in the same `Annotated` can still say it.
 _DEFAULTS: dict[str, Any] = {
-    "default_factory": _Unset,
-    "alias": _Unset,
-    "alias_priority": _Unset,
-    "validation_alias": _Unset,
-    "serialization_alias": _Unset,
-    "title": _Unset,
-    "description": _Unset,
+    "default_factory": Unset,
+    "alias": Unset,
+    "alias_priority": Unset,
+    "validation_alias": Unset,
+    "serialization_alias": Unset,
+    "title": Unset,
+    "description": Unset,
     "gt": None,
     "ge": None,
     "lt": None,
@@ -136,21 +136,21 @@ _DEFAULTS: dict[str, Any] = {
     "max_length": None,
     "pattern": None,
     "regex": None,
-    "discriminator": _Unset,
-    "strict": _Unset,
-    "validate_default": _Unset,
-    "union_mode": _Unset,
-    "fail_fast": _Unset,
-    "multiple_of": _Unset,
-    "allow_inf_nan": _Unset,
-    "max_digits": _Unset,
-    "decimal_places": _Unset,
-    "examples": _Unset,
-    "example": _Unset,
+    "discriminator": Unset,
+    "strict": Unset,
+    "validate_default": Unset,
+    "union_mode": Unset,
+    "fail_fast": Unset,
+    "multiple_of": Unset,
+    "allow_inf_nan": Unset,
+    "max_digits": Unset,
+    "decimal_places": Unset,
+    "examples": Unset,
+    "example": Unset,
     "openapi_examples": None,
-    "deprecated": _Unset,
+    "deprecated": Unset,
     "include_in_schema": True,
-    "json_schema_extra": _Unset,
+    "json_schema_extra": Unset,
 }
 
 # What a marker keeps for itself; the rest is pydantic's.
@@ -218,7 +218,7 @@ class _Marker(_FieldInfo):  # type: ignore[misc]
         if unknown:
             raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {unknown[0]!r}")
         chosen: dict[str, Any] = {**_DEFAULTS, **options}
-        if chosen["example"] is not _Unset:
+        if chosen["example"] is not Unset:
             _warn("`example` has been deprecated, please use `examples` instead")
         if chosen["regex"] is not None:
             _warn("`regex` has been deprecated, please use `pattern` instead")
@@ -227,16 +227,16 @@ class _Marker(_FieldInfo):  # type: ignore[misc]
         self.openapi_examples = chosen["openapi_examples"]
 
         alias = chosen["alias"]
-        if chosen["serialization_alias"] in (_Unset, None) and isinstance(alias, str):
+        if chosen["serialization_alias"] in (Unset, None) and isinstance(alias, str):
             chosen["serialization_alias"] = alias
-        if chosen["validation_alias"] in (_Unset, None):
+        if chosen["validation_alias"] in (Unset, None):
             chosen["validation_alias"] = alias
         # Last, where pydantic before 2.14 puts the constraints in the order of the keywords.
         chosen["strict"] = chosen.pop("strict")
         chosen["pattern"] = chosen.pop("pattern") or chosen["regex"]
         for name in _OURS:
             del chosen[name]
-        passed = {name: value for name, value in chosen.items() if value is not _Unset}
+        passed = {name: value for name, value in chosen.items() if value is not Unset}
         super().__init__(default=default, annotation=annotation, **passed)
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
-__all__ = ["Default", "DefaultPlaceholder", "DefaultType"]
+__all__ = ["Default", "DefaultPlaceholder", "DefaultType", "Unset"]
 
 DefaultType = TypeVar("DefaultType")
 
@@ -38,4 +38,5 @@ def Default(value: DefaultType) -> DefaultType:
     return cast("DefaultType", DefaultPlaceholder(value))
 
 
-_Unset: Any = Default(None)
+Unset: Any = Default(None)
+"""Stands for an argument that was not given where None would mean something."""

@@ -10,17 +10,24 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from starlette.responses import StreamingResponse
 
-__all__ = ["KEEPALIVE_COMMENT", "EventSourceResponse", "ServerSentEvent", "format_sse_event"]
+__all__ = [
+    "KEEPALIVE_COMMENT",
+    "PING_INTERVAL_S",
+    "SSE_EVENT_SCHEMA",
+    "EventSourceResponse",
+    "ServerSentEvent",
+    "format_sse_event",
+]
 
 # What proxies and browsers take as a sign of life; a comment line is ignored by the client (WHATWG HTML §9.2.6).
 KEEPALIVE_COMMENT = b": ping\n\n"
 
 # Seconds without an event after which a comment is sent: the interval WHATWG HTML §9.2.7 recommends against proxies that drop idle
-# connections. Read on every stream, so that tests can shorten it.
-_PING_INTERVAL: float = 15.0
+# connections.
+PING_INTERVAL_S: float = 15.0
 
 # The schema of one event in an OpenAPI document: the fields of the wire format, of which `data` is text.
-_SSE_EVENT_SCHEMA: dict[str, Any] = {
+SSE_EVENT_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "data": {"type": "string"},

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from tercel.analyse.dependant import Dependant, is_security_scheme, security_scheme
 from tercel.analyse.fields import ModelField
 from tercel.analyse.flat import flat_fields, param_aliases, param_model, walk
-from tercel.http.defaults import _Unset
+from tercel.http.defaults import Unset
 from tercel.http.encode import jsonable_encoder
 from tercel.openapi.schemas import Schemas
 
@@ -99,10 +99,10 @@ def _parameter(info: FieldInfo, *, name: str, place: str, required: bool, schema
 def add_examples(target: dict[str, Any], info: FieldInfo) -> None:
     """Put a marker's `openapi_examples`, or else its deprecated `example`, into a parameter or media type object."""
     examples = getattr(info, "openapi_examples", None)
-    example = getattr(info, "example", _Unset)
+    example = getattr(info, "example", Unset)
     if examples:
         target["examples"] = jsonable_encoder(examples)
-    elif example is not _Unset:
+    elif example is not Unset:
         target["example"] = jsonable_encoder(example)
 
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 
 from tercel.analyse.annotations import lenient_issubclass
 from tercel.http.defaults import DefaultPlaceholder
-from tercel.http.sse import _SSE_EVENT_SCHEMA
+from tercel.http.sse import SSE_EVENT_SCHEMA
 from tercel.http.status import is_body_allowed_for_status_code
 from tercel.openapi.constants import REF_PREFIX
 from tercel.openapi.merge import deep_dict_update
@@ -117,7 +117,7 @@ def _normal_content(route: DocumentedRoute, response_class: Any, schemas: Schema
     if route.is_json_stream:
         return {"application/jsonl": {"itemSchema": {} if item is None else schemas.of(item)}}
     if route.is_sse_stream:
-        event = deepcopy(_SSE_EVENT_SCHEMA)
+        event = deepcopy(SSE_EVENT_SCHEMA)
         if item is not None:
             event["required"] = ["data"]
             event["properties"]["data"] = {

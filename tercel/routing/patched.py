@@ -22,12 +22,10 @@ from starlette.websockets import WebSocket
 from tercel.analyse.dependant import CacheKey, Dependant, shape, style_of
 from tercel.analyse.fields import ModelField, Undefined
 from tercel.analyse.origins import locate
-from tercel.analyse.planner import _Planner as Planner
-from tercel.analyse.planner import endpoint_context
+from tercel.analyse.planner import Planner, endpoint_context
 from tercel.analyse.results import Renderer, add_injected
 from tercel.compile import support
-from tercel.compile.interpret import StackScope
-from tercel.compile.interpret import _Run as Run
+from tercel.compile.interpret import PlanRun, StackScope
 from tercel.compile.streams import stream_response
 from tercel.http.asgi import ASGIExchange
 from tercel.http.defaults import Default, DefaultPlaceholder
@@ -142,7 +140,7 @@ def _solution(
     return found
 
 
-class _Solving(Run):
+class _Solving(PlanRun):
     """A run of a plan whose parameters come from a request object, which may be of a class of the user's."""
 
     def __init__(

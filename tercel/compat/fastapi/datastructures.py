@@ -13,4 +13,4 @@ from tercel.datastructures import Headers as Headers
 from tercel.datastructures import QueryParams as QueryParams
 from tercel.datastructures import State as State
 from tercel.datastructures import UploadFile as UploadFile
-from tercel.http.defaults import _Unset as _Unset
+from tercel.http.defaults import Unset as _Unset

@@ -1,7 +1,8 @@
+# ruff: noqa: F401 - names, for others to import
 """FastAPI's `param_functions`."""
 
 from tercel.analyse.fields import Undefined as Undefined
-from tercel.http.defaults import _Unset as _Unset
+from tercel.http.defaults import Unset as _Unset
 from tercel.openapi.models import Example as Example
 from tercel.param_functions import Body as Body
 from tercel.param_functions import Cookie as Cookie

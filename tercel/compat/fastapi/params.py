@@ -1,8 +1,9 @@
+# ruff: noqa: F401 - names, for others to import
 """FastAPI's `params`."""
 
 from tercel.analyse.fields import Undefined as Undefined
 from tercel.exceptions import FastAPIDeprecationWarning as FastAPIDeprecationWarning
-from tercel.http.defaults import _Unset as _Unset
+from tercel.http.defaults import Unset as _Unset
 from tercel.openapi.models import Example as Example
 from tercel.params import Body as Body
 from tercel.params import Cookie as Cookie

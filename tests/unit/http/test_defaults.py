@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tercel.http.defaults import Default, DefaultPlaceholder, _Unset
+from tercel.http.defaults import Default, DefaultPlaceholder, Unset
 
 
 def test_a_placeholder_is_true_and_equal_as_its_value_yet_recognisable() -> None:
@@ -15,5 +15,5 @@ def test_a_placeholder_is_true_and_equal_as_its_value_yet_recognisable() -> None
     assert text != Default("b")
     assert text != "a"
     assert not Default("")
-    assert not _Unset
+    assert not Unset
     assert repr(text) == "Default('a')"

@@ -54,7 +54,7 @@ def test_the_response_class_names_its_media_type() -> None:
 
 def test_a_keepalive_is_a_comment_every_fifteen_seconds() -> None:
     assert format_sse_event(comment="ping") == sse.KEEPALIVE_COMMENT
-    assert sse._PING_INTERVAL == 15.0
+    assert sse.PING_INTERVAL_S == 15.0
 
 
 @pytest.mark.parametrize("name", ["event", "id"])

@@ -24,7 +24,7 @@ from tercel.compat.counterparts import get_openapi_operation_parameters as _get_
 from tercel.datastructures import DefaultPlaceholder as DefaultPlaceholder
 from tercel.encoders import jsonable_encoder as jsonable_encoder
 from tercel.exceptions import FastAPIDeprecationWarning as FastAPIDeprecationWarning
-from tercel.http.defaults import _Unset as _Unset
+from tercel.http.defaults import Unset as _Unset
 from tercel.openapi.constants import METHODS_WITH_BODY as METHODS_WITH_BODY
 from tercel.openapi.constants import REF_PREFIX as REF_PREFIX
 from tercel.openapi.document import get_fields_from_routes as get_fields_from_routes
