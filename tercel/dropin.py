@@ -23,6 +23,7 @@ __all__ = ["FASTAPI_MODULES", "DropInError", "install", "installed", "take_place
 
 _NAME = "fastapi"
 _FACADES = "tercel.compat.fastapi"
+_MAIN = "fastapi.__main__"
 _VARIABLE = "TERCEL_DROPIN"
 _STARTUP = Path(__file__).resolve().parent / "startup"
 
@@ -36,11 +37,12 @@ FASTAPI_MODULES = {
     **_stand_ins("concurrency logger requests staticfiles templating testclient types websockets", "tercel"),
     **_stand_ins("middleware.cors middleware.gzip middleware.httpsredirect middleware.trustedhost middleware.wsgi", "tercel"),
     **_stand_ins("openapi.constants openapi.models security.utils", "tercel"),
-    **_stand_ins("_body_limit _compat _compat.shared _compat.v2 _form_limits applications background cli datastructures", _FACADES),
+    **_stand_ins("_body_limit _compat _compat.shared _compat.v2 _form_limits applications background datastructures", _FACADES),
     **_stand_ins("dependencies dependencies.models dependencies.utils encoders exception_handlers exceptions", _FACADES),
     **_stand_ins("middleware middleware.asyncexitstack openapi openapi.docs openapi.utils param_functions params", _FACADES),
     **_stand_ins("responses routing security security.api_key security.base security.http security.oauth2", _FACADES),
     **_stand_ins("security.open_id_connect_url sse utils", _FACADES),
+    "cli": "tercel.compat.command",
 }
 """FastAPI's modules, each with the module that stands for it."""
 
@@ -74,11 +76,15 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             asked = fullname
         if fullname != _NAME and not fullname.startswith(_NAME + "."):
             return None
+        if fullname == _MAIN:  # what `python -m fastapi` runs, and nobody imports
+            return importlib.util.spec_from_file_location(fullname, Path(__file__).parent / "compat" / "fastapi" / "__main__.py")
         stand_in = _target(fullname)
         if stand_in is None:
             return None  # what follows looks below the facades, never in the original, whose path nobody has
         module = importlib.import_module(stand_in)
-        spec = importlib.machinery.ModuleSpec(asked, self, origin=stand_in, is_package=hasattr(module, "__path__"))
+        # Where it comes from, for tools that look without importing (coverage runs `fastapi.__main__` that way).
+        spec = importlib.machinery.ModuleSpec(asked, self, origin=module.__file__)
+        spec.submodule_search_locations = list(module.__path__) if hasattr(module, "__path__") else None
         spec.loader_state = (module, module.__spec__)
         return spec
 

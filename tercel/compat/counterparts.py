@@ -193,21 +193,3 @@ class AsyncExitStackMiddleware:
         async with AsyncExitStack() as stack:
             scope[self.context_name] = stack
             await self.app(scope, receive, send)
-
-
-# -- the command -------------------------------------------------------------------------------------------------------------------
-
-
-def run_fastapi_cli() -> None:
-    """Runs the command line of the distribution `fastapi-cli`, which serves with uvicorn.
-
-    Raises:
-        RuntimeError: it is not installed.
-    """
-    try:
-        from fastapi_cli.cli import main  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        raise RuntimeError(
-            'To use the fastapi command, please install "fastapi-cli[standard]", or serve with `tercel dev` and `tercel run`.'
-        ) from None
-    main()

@@ -33,7 +33,16 @@ from tercel.http.errors import DeclarationAssertion
 from tercel.http.threads import run_in_threadpool
 from tercel.routing.operation import overrides_of
 
-__all__ = ["CheckDir", "Fallback", "FrontendGroup", "join_frontend_paths", "normalised_frontend_path", "resolved_check_dir"]
+__all__ = [
+    "CheckDir",
+    "Fallback",
+    "FrontendFiles",
+    "FrontendGroup",
+    "FrontendRoute",
+    "join_frontend_paths",
+    "normalised_frontend_path",
+    "resolved_check_dir",
+]
 
 Fallback = Literal["auto", "index.html", "404.html"] | None
 CheckDir = bool | Literal["auto"]
@@ -77,10 +86,10 @@ def resolved_check_dir(directory: str | os.PathLike[str], check_dir: CheckDir, s
     return False
 
 
-class _Files(StaticFiles):
+class FrontendFiles(StaticFiles):
     """The files of one frontend."""
 
-    def __init__(self, directory: str | os.PathLike[str], fallback: Fallback, check_dir: bool) -> None:
+    def __init__(self, *, directory: str | os.PathLike[str], fallback: Fallback, check_dir: bool) -> None:
         self.fallback = fallback
         if check_dir and not os.path.isdir(directory):
             raise RuntimeError(f"Frontend directory '{directory}' does not exist. Resolved absolute path: '{_absolute(directory)}'")
@@ -101,7 +110,7 @@ class _Files(StaticFiles):
         path: str = scope.get("fastapi", {}).get(_PATH, "")
         return os.path.normpath(os.path.join(*path.split("/")))
 
-    async def answer(self, scope: Scope) -> Response:
+    async def get_response_for_scope(self, scope: Scope) -> Response:
         """The response for a scope in which a frontend was matched.
 
         Raises:
@@ -183,14 +192,35 @@ def _is_navigation(scope: Scope) -> bool:
     return any(kind in ("text/html", "application/xhtml+xml") and quality != 0 for kind, quality in _accepted(accept))
 
 
-class _Frontend:
-    """One `frontend()` call."""
+class FrontendRoute(BaseRoute):
+    """One `frontend()` call; `app` are its files."""
 
-    def __init__(self, path: str, directory: str | os.PathLike[str], fallback: Fallback, check_dir: bool) -> None:
+    def __init__(self, path: str, *, directory: str | os.PathLike[str], fallback: Fallback = "auto", check_dir: bool) -> None:
         if fallback not in _FALLBACKS:
             raise DeclarationAssertion("fallback must be 'auto', 'index.html', '404.html', or None")
         self.path = normalised_frontend_path(path)
-        self.files = _Files(directory, fallback, check_dir)
+        self.methods = set(_METHODS)
+        self.app: FrontendFiles = FrontendFiles(directory=directory, fallback=fallback, check_dir=check_dir)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return self.matches_with_path(scope, self.path)
+
+    def matches_with_path(self, scope: Scope, path: str) -> tuple[Match, Scope]:
+        """The same for the path that the frontend has in an included router."""
+        relative = self.relative(path, get_route_path(scope)) if scope["type"] == "http" else None
+        return (Match.NONE, {}) if relative is None else self.match_of(scope, path, relative)
+
+    def match_of(self, scope: Scope, path: str, relative: str) -> tuple[Match, Scope]:
+        """The match of a request for `relative` below `path`."""
+        child_scope = {"fastapi": {_PATH: relative, _SPECIFICITY: _specificity(path)}}
+        return (Match.FULL if scope["method"] in self.methods else Match.PARTIAL), child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self.app.get_response_for_scope(scope)
+        await response(scope, receive, send)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        raise NoMatchFound(name, path_params)
 
     @staticmethod
     def relative(path: str, route_path: str) -> str | None:
@@ -209,14 +239,16 @@ def _nothing() -> None:
 class FrontendGroup(BaseRoute):
     """The frontends of one router, with the router's dependencies in front of the files."""
 
-    def __init__(self, dependencies: Sequence[Depends], dependency_overrides_provider: Any) -> None:
-        self.routes: list[_Frontend] = []
-        self.dependencies = list(dependencies)
+    def __init__(self, *, dependencies: Sequence[Depends] | None = None, dependency_overrides_provider: Any = None) -> None:
+        self.routes: list[FrontendRoute] = []
+        self.dependencies = list(dependencies or ())
         self.dependency_overrides_provider = dependency_overrides_provider
         self._app = self.app_for("", self.dependencies, dependency_overrides_provider)
 
-    def add(self, path: str, directory: str | os.PathLike[str], fallback: Fallback, check_dir: bool) -> None:
-        self.routes.append(_Frontend(path, directory, fallback, check_dir))
+    def add_frontend_route(
+        self, path: str, *, directory: str | os.PathLike[str], fallback: Fallback = "auto", check_dir: bool
+    ) -> None:
+        self.routes.append(FrontendRoute(path, directory=directory, fallback=fallback, check_dir=check_dir))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return self.matches_with_prefix(scope, "")
@@ -225,21 +257,20 @@ class FrontendGroup(BaseRoute):
         found = self._find(scope, prefix)
         if found is None:
             return Match.NONE, {}
-        _, relative, specificity = found
-        child_scope = {"fastapi": {_PATH: relative, _SPECIFICITY: specificity}}
-        return (Match.FULL if scope["method"] in _METHODS else Match.PARTIAL), child_scope
+        frontend, path, relative = found
+        return frontend.match_of(scope, path, relative)
 
-    def _find(self, scope: Scope, prefix: str) -> tuple[_Frontend, str, int] | None:
-        """The frontend with the longest path that contains the request's."""
+    def _find(self, scope: Scope, prefix: str) -> tuple[FrontendRoute, str, str] | None:
+        """The frontend with the longest path that contains the request's, that path, and what remains below it."""
         if scope["type"] != "http":
             return None
         route_path = get_route_path(scope)
-        best: tuple[_Frontend, str, int] | None = None
+        best: tuple[FrontendRoute, str, str] | None = None
         for frontend in self.routes:
             path = join_frontend_paths(prefix, frontend.path)
             relative = frontend.relative(path, route_path)
-            if relative is not None and (best is None or _specificity(path) > best[2]):
-                best = frontend, relative, _specificity(path)
+            if relative is not None and (best is None or _specificity(path) > _specificity(best[1])):
+                best = frontend, path, relative
         return best
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -253,17 +284,16 @@ class FrontendGroup(BaseRoute):
             found = self._find(scope, prefix)
             if found is None:
                 raise HTTPException(status_code=404)
-            frontend, relative, _ = found
+            frontend, _, relative = found
             scope.setdefault("fastapi", {})[_PATH] = relative
             if not dependencies or scope["method"] not in _METHODS:
-                response = await frontend.files.answer(scope)
-                await response(scope, receive, send)
+                await frontend.handle(scope, receive, send)
                 return
             ex = ASGIExchange(scope, receive, send, Request(scope, receive, send))
             plan = plan_tree(dependant, title="frontend", overrides=overrides_of(provider))
             async with RequestScope(ex) as request_scope:
                 injected, background = await run_plan(plan, ex, request_scope)
-                response = await frontend.files.answer(scope)
+                response = await frontend.app.get_response_for_scope(scope)
                 if response.background is None:
                     response.background = background
                 if injected is not None:

@@ -332,9 +332,13 @@ class APIRouter(Verbs, routing.Router):
         check = resolved_check_dir(directory, check_dir)
         normal = normalised_frontend_path(path)
         if self._frontend_routes is None:
-            self._frontend_routes = FrontendGroup(self.dependencies, self.dependency_overrides_provider)
+            self._frontend_routes = FrontendGroup(
+                dependencies=self.dependencies, dependency_overrides_provider=self.dependency_overrides_provider
+            )
             self._low_priority_routes.append(self._frontend_routes)
-        self._frontend_routes.add(join_frontend_paths(self.prefix, normal), directory, fallback, check)
+        self._frontend_routes.add_frontend_route(
+            join_frontend_paths(self.prefix, normal), directory=directory, fallback=fallback, check_dir=check
+        )
         self._mark_routes_changed()
 
     @with_signature("self", "router", defaults=INCLUDE_DEFAULTS, required="router")

@@ -11,7 +11,6 @@ import pytest
 
 from tercel import DeclarationError, FastAPI, Query
 from tercel.testclient import TestClient
-from tests.dropin.conftest import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "differences.md").read_text("utf-8")
@@ -81,15 +80,3 @@ def test_telemetry_is_accepted_and_does_nothing(hooked: Callable[[str], str]) ->
         "print(importlib.util.find_spec('fastapi.telemetry'), TestClient(app).get('/').json())"
     )
     assert printed.strip() == "None here"
-
-
-def test_the_command_of_fastapi_cli_is_found_or_said_to_be_missing(tmp_path: Path) -> None:
-    (tmp_path / "fastapi_cli").mkdir()
-    (tmp_path / "fastapi_cli" / "__init__.py").write_text("")
-    (tmp_path / "fastapi_cli" / "cli.py").write_text("def main():\n    print('the command')\n")
-    (tmp_path / "script.py").write_text("from fastapi.cli import main\nmain()\n")
-    assert run_python("-m", "tercel.dropin", "script.py", cwd=tmp_path).stdout.strip() == "the command"
-    (tmp_path / "fastapi_cli" / "cli.py").write_text("raise ImportError\n")
-    done = run_python("-m", "tercel.dropin", "script.py", cwd=tmp_path, check=False)
-    assert done.returncode == 1
-    assert "tercel dev" in done.stderr

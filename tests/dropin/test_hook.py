@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+import tercel
 from tests.dropin.conftest import run_python
 
 Hooked = Callable[[str], str]
@@ -220,3 +222,19 @@ def test_a_test_suite_runs_under_the_hook(arguments: list[str], ini: str, tmp_pa
     (tmp_path / "test_it.py").write_text(SUITE)
     done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, cwd=tmp_path)
     assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["-m", "fastapi"], ["-m", "tercel.dropin", "-m", "fastapi"]])
+def test_python_m_fastapi_runs_the_command_of_fastapi_cli(arguments: list[str], tmp_path: Path) -> None:
+    startup = Path(tercel.__file__).parent / "startup"
+    path = os.pathsep.join([str(startup), str(tmp_path)])
+    (tmp_path / "fastapi_cli").mkdir()
+    (tmp_path / "fastapi_cli" / "__init__.py").write_text("")
+    command = tmp_path / "fastapi_cli" / "cli.py"
+    command.write_text("import sys, fastapi\ndef main():\n    print(sys.argv[1:], fastapi.FastAPI.__module__)\n")
+    done = run_python(*arguments, "dev", "app.py", cwd=tmp_path, TERCEL_DROPIN="1", PYTHONPATH=path)
+    assert done.stdout.strip() == "['dev', 'app.py'] tercel.application"
+    command.write_text("raise ImportError\n")
+    done = run_python(*arguments, "dev", cwd=tmp_path, check=False, TERCEL_DROPIN="1", PYTHONPATH=path)
+    assert done.returncode == 1
+    assert "tercel dev" in done.stderr

@@ -61,7 +61,7 @@ from tercel.http.limits import body_limit_error as get_body_limit_error
 from tercel.http.limits import nearest_limit as get_body_size_limit
 from tercel.http.limits import validate_max_body_size as validate_max_body_size
 from tercel.http.limits import with_body_limit as wrap_app_with_body_limit
-from tercel.http.sse import _PING_INTERVAL as _PING_INTERVAL
+from tercel.http.sse import PING_INTERVAL_S as _PING_INTERVAL
 from tercel.routing import APIRoute as APIRoute
 from tercel.routing import APIRouter as APIRouter
 from tercel.routing import APIWebSocketRoute as APIWebSocketRoute
@@ -69,6 +69,11 @@ from tercel.routing import RouteContext as RouteContext
 from tercel.routing import iter_route_contexts as iter_route_contexts
 from tercel.routing import request_response as request_response
 from tercel.routing import websocket_session as websocket_session
+from tercel.routing.frontend import FrontendFiles as _FrontendStaticFiles
+from tercel.routing.frontend import FrontendGroup as _FrontendRouteGroup
+from tercel.routing.frontend import FrontendRoute as _FrontendRoute
+from tercel.routing.frontend import join_frontend_paths as _join_frontend_paths
+from tercel.routing.frontend import normalised_frontend_path as _normalize_frontend_path
 from tercel.routing.include import EffectiveRoute as _EffectiveRouteContext
 from tercel.routing.include import IncludeContext as _RouterIncludeContext
 from tercel.routing.include import IncludedRouter as _IncludedRouter

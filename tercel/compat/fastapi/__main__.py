@@ -1,0 +1,5 @@
+"""FastAPI's `__main__`: `python -m fastapi`."""
+
+from tercel.compat.command import main
+
+main()
