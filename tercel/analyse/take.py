@@ -7,7 +7,7 @@ rules. Both append FastAPI's errors to a list and return FAILED. No event loop h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, cast, get_args
 
@@ -248,9 +248,8 @@ async def file_bytes(file: UploadFile) -> bytes:
         await file.seek(position)
 
 
-async def _form_values(fields: Sequence[ModelField], form: FormData) -> list[tuple[str, Any, ModelField | None]]:
+async def form_values(fields: Sequence[ModelField], form: FormData) -> AsyncIterator[tuple[str, Any, ModelField | None]]:
     """`form_items` with uploads read where a field wants bytes."""
-    items = []
     for alias, value, field in form_items(fields, form):
         if field is not None and isinstance(field.field_info, markers.File):
             annotation = field.field_info.annotation
@@ -260,8 +259,7 @@ async def _form_values(fields: Sequence[ModelField], form: FormData) -> list[tup
                 assert isinstance(value, sequence_types)
                 read = [await file_bytes(item) if isinstance(item, UploadFile) else item for item in cast(Any, value)]
                 value = serialize_sequence_value(field=field, value=read)
-        items.append((alias, value, field))
-    return items
+        yield alias, value, field
 
 
 def is_supplied(model: type[BaseModel], received_body: FormData) -> bool:
@@ -275,7 +273,7 @@ async def _form_model_value(field: ModelField, models: Sequence[type[BaseModel]]
     if nullable and not any(is_supplied(model, form) for model in models):
         return Undefined
     fields = get_cached_model_fields(models[0]) if len(models) == 1 else []
-    return {alias: value for alias, value, _ in await _form_values(fields, form)}
+    return {alias: value async for alias, value, _ in form_values(fields, form)}
 
 
 class BodyTaker:
@@ -312,7 +310,7 @@ class BodyTaker:
         given = body
         if form is not None:
             plain = [field for field, models in zip(self.fields, self.models, strict=True) if not models]
-            items = await _form_values(plain, form) if plain else []
+            items = [item async for item in form_values(plain, form)] if plain else []
             given = {alias: value for alias, value, _ in items}
             in_form = {field.name: (alias, value) for alias, value, field in items if field is not None}
         if self.whole:

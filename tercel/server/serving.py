@@ -26,7 +26,7 @@ from tercel.server.http1 import HttpConnection
 from tercel.server.lifespan import Lifespan
 from tercel.server.logs import log_response
 from tercel.server.protocols import connection_class
-from tercel.server.sockets import bind_sockets, tls_context, unlink_unix_socket, url_of
+from tercel.server.sockets import bind_sockets, listen, tls_context, unlink_unix_socket, url_of
 from tercel.server.wire import tail_lines
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ class Server:
             self._listeners = bind_sockets(self.config) if listeners is None else listeners
             for listener in self._listeners:
                 listener.setblocking(False)
-                if listener.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)) == 0:
-                    listener.listen(self.config.backlog)
+                listen(listener, self.config)
         except BaseException:
             await self._lifespan.shutdown(self.config.lifespan_shutdown_timeout_s)
             raise

@@ -16,19 +16,21 @@ import sys
 
 from tercel.server.config import ServerConfig
 
-__all__ = ["BindError", "bind_shared", "bind_sockets", "tls_context", "unlink_unix_socket", "url_of"]
+__all__ = ["BindError", "bind_shared", "bind_sockets", "listen", "tls_context", "unlink_unix_socket", "url_of"]
 
 
 class BindError(Exception):
     """The server can not listen where it should; the argument says why and what to do."""
 
 
-def bind_sockets(config: ServerConfig, *, shared: bool = False) -> list[socket.socket]:
+def bind_sockets(config: ServerConfig, *, shared: bool = False, listening: bool = True) -> list[socket.socket]:
     """Sockets that listen where the settings say.
 
     Args:
         config: the settings.
         shared: several processes bind the same address (SO_REUSEPORT) and the kernel spreads connections over them.
+        listening: whether a TCP socket takes connections at once. Otherwise it only holds its address, and clients are refused
+            until `listen` is called on it.
 
     Raises:
         BindError: with the reason in words.
@@ -37,7 +39,7 @@ def bind_sockets(config: ServerConfig, *, shared: bool = False) -> list[socket.s
         return [_inherit(config.fd)]
     if config.uds is not None:
         return [_bind_unix(config.uds, config)]
-    return _bind_tcp(config, shared)
+    return _bind_tcp(config, shared, listening)
 
 
 def _inherit(fd: int) -> socket.socket:
@@ -86,7 +88,7 @@ def _answers(path: str) -> bool:
     return True
 
 
-def _bind_tcp(config: ServerConfig, shared: bool) -> list[socket.socket]:
+def _bind_tcp(config: ServerConfig, shared: bool, listening: bool) -> list[socket.socket]:
     host, port = config.host, config.port
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -98,7 +100,9 @@ def _bind_tcp(config: ServerConfig, shared: bool) -> list[socket.socket]:
             if port == 0 and listeners:
                 # The port the kernel chose for the first address.
                 address = (address[0], listeners[0].getsockname()[1], *address[2:])
-            listeners.append(_listen(family, address, config, shared))
+            listeners.append(_bind(family, address, config, shared))
+            if listening:
+                listeners[-1].listen(config.backlog)
     except OSError as error:
         for listener in listeners:
             listener.close()
@@ -106,7 +110,7 @@ def _bind_tcp(config: ServerConfig, shared: bool) -> list[socket.socket]:
     return listeners
 
 
-def _listen(family: int, address: object, config: ServerConfig, shared: bool) -> socket.socket:
+def _bind(family: int, address: object, config: ServerConfig, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":
@@ -122,12 +126,24 @@ def _listen(family: int, address: object, config: ServerConfig, shared: bool) ->
             # Inherited as well: the kernel gives up on a peer that acknowledges nothing.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(config.write_timeout_s * 1000))
         listener.bind(address)  # type: ignore[arg-type]
-        listener.listen(config.backlog)
     except OSError:
         listener.close()
         raise
     listener.setblocking(False)
     return listener
+
+
+def listen(listener: socket.socket, config: ServerConfig) -> None:
+    """Has a socket take connections, if it does not yet.
+
+    Raises:
+        BindError: another process took the address in the meantime.
+    """
+    if listener.getsockopt(socket.SOL_SOCKET, getattr(socket, "SO_ACCEPTCONN", 30)) == 0:
+        try:
+            listener.listen(config.backlog)
+        except OSError as error:
+            raise BindError(_explain(error, config.host, config.port)) from None
 
 
 def _explain(error: OSError, host: str, port: int) -> str:

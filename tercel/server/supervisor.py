@@ -69,8 +69,9 @@ def _run_here(app: AsgiApp | str, config: ServerConfig) -> int:
             import_failed(str(app), error)
             return EXIT_FAILURE
     try:
-        # Before the application is started: a port in use is no reason to open and close its database.
-        listeners = bind_sockets(config)
+        # Before the application is started: a port in use is no reason to open and close its database. But whoever can connect
+        # takes a server for ready, so that clients are refused until it is.
+        listeners = bind_sockets(config, listening=False)
     except BindError as error:
         _log.error("%s", error)
         return EXIT_FAILURE

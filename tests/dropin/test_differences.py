@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tercel import DeclarationError, FastAPI, Query
+from tercel import DeclarationError, FastAPI, Query, Request, Response
+from tercel.middleware.gzip import GZipMiddleware
 from tercel.testclient import TestClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,3 +81,22 @@ def test_telemetry_is_accepted_and_does_nothing(hooked: Callable[[str], str]) ->
         "print(importlib.util.find_spec('fastapi.telemetry'), TestClient(app).get('/').json())"
     )
     assert printed.strip() == "None here"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_small_body_behind_a_middleware_function_is_not_compressed(coding: str) -> None:
+    app = FastAPI()
+
+    @app.get("/{size}")
+    def endpoint(size: int) -> str:
+        return "x" * size
+
+    @app.middleware("http")
+    async def quiet(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await call_next(request)
+
+    app.add_middleware(GZipMiddleware, minimum_size=500)
+    client = TestClient(app, headers={"accept-encoding": coding})
+    small, large = client.get("/10").headers, client.get("/1000").headers
+    assert ("content-encoding" in small, small.get("vary")) == (False, None)
+    assert ("content-encoding" in large, large["vary"]) == (coding == "gzip", "Accept-Encoding")

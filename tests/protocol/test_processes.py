@@ -37,6 +37,7 @@ async def app(scope, receive, send):
             await send({"type": "lifespan.startup.failed", "message": "no database"})
             return
         if os.environ.get("HANG"):
+            say("hanging")
             await asyncio.sleep(1000)
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -209,6 +210,19 @@ def test_a_signal_during_a_startup_that_hangs_ends_it(start: Start) -> None:
     while not _handles_sigterm(server.process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    server.signal(signal.SIGTERM)
+    assert server.exit_code() == 0
+
+
+def test_clients_are_refused_until_the_application_has_started(start: Start) -> None:
+    """Whoever looks after services takes one for ready that can be connected to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = start(f"port={port}", HANG="1")
+    server.saw("hanging")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
 

@@ -65,6 +65,7 @@ from tercel.analyse.signature import get_typed_return_annotation as get_typed_re
 from tercel.analyse.signature import get_typed_signature as get_typed_signature
 from tercel.analyse.take import file_bytes as _read_file_bytes
 from tercel.analyse.take import form_items as _extract_form_items
+from tercel.analyse.take import form_values as _extract_form_body
 from tercel.analyse.take import is_supplied as _is_form_model_supplied
 from tercel.analyse.take import multi_value as _get_multidict_value
 from tercel.background import BackgroundTasks as BackgroundTasks
