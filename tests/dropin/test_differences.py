@@ -73,14 +73,14 @@ def test_a_path_that_a_convertor_cannot_convert_is_not_found() -> None:
 
 def test_telemetry_is_accepted_and_does_nothing(hooked: Callable[[str], str]) -> None:
     printed = hooked(
-        "import importlib.util\n"
         "from fastapi import FastAPI\n"
+        "from fastapi.telemetry import TelemetryConfig, TelemetryData, get_telemetry_data\n"
         "from fastapi.testclient import TestClient\n"
-        "app = FastAPI(telemetry={'service_name': 'shop'})\n"
-        "app.get('/')(lambda: 'here')\n"
-        "print(importlib.util.find_spec('fastapi.telemetry'), TestClient(app).get('/').json())"
+        "app = FastAPI(telemetry=TelemetryConfig(tracing=True, metrics=False))\n"
+        "app.get('/')(lambda: get_telemetry_data())\n"
+        "print(app.telemetry, TestClient(app).get('/').json(), TelemetryData().body)"
     )
-    assert printed.strip() == "None here"
+    assert printed.strip() == "{'tracing': True, 'metrics': False} None None"
 
 
 @pytest.mark.parametrize("coding", ["gzip", "identity"])

@@ -85,6 +85,7 @@ from tercel.routing.patched import get_websocket_app as get_websocket_app
 from tercel.routing.patched import run_endpoint_function as run_endpoint_function
 from tercel.routing.patched import serialize_response as serialize_response
 from tercel.routing.patched import solve_dependencies as solve_dependencies
+from tercel.routing.route import effective_context as _get_scope_effective_route_context
 from tercel.routing.route import effective_route_context as _effective_route_context_var
 from tercel.sse import KEEPALIVE_COMMENT as KEEPALIVE_COMMENT
 from tercel.sse import EventSourceResponse as EventSourceResponse
