@@ -85,6 +85,7 @@ class Application(Package):
         targets: where the applications are: `module:attribute`, `module:factory()`, or a folder whose programs each may have one.
         serve: the application whose answers are compared, written like a target; empty if none is.
         unserved: why not, if it is not.
+        prefix: where in the served application the one of the document is mounted.
         source: the folder of the source distribution that is put on the path; none if the package has the application.
         reason: why its documents may differ; empty if they must not.
     """
@@ -92,6 +93,7 @@ class Application(Package):
     targets: Sequence[str] = ()
     serve: str = ""
     unserved: str = ""
+    prefix: str = ""
     source: str = ""
     reason: str = ""
 

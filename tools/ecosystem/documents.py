@@ -63,7 +63,7 @@ def compare_application(application: Application) -> Documents:
         document = original.get(application.serve)
         if document is None:
             raise Problem(f"{application.name}: {application.serve} is none of its targets, or has no document")
-        result.answers = compare_answers(*places, application, requests_of(json.loads(document)))
+        result.answers = compare_answers(*places, application, requests_of(json.loads(document), application.prefix))
     result.unserved = application.unserved
     result.overrides = list(application.overrides)
     result.version = application.version

@@ -46,8 +46,12 @@ class Request:
     content_type: str = "application/json"
 
 
-def requests_of(document: Mapping[str, Any]) -> list[Request]:
-    """Requests for the operations of a document, in its order, with deletions at the end."""
+def requests_of(document: Mapping[str, Any], prefix: str = "") -> list[Request]:
+    """Requests for the operations of a document, in its order, with deletions at the end.
+
+    Args:
+        prefix: in front of every path: where the application of the document is mounted.
+    """
     operations = [
         (method.upper(), path, operation, [*item.get("parameters", []), *operation.get("parameters", [])])
         for path, item in document.get("paths", {}).items()
@@ -58,7 +62,7 @@ def requests_of(document: Mapping[str, Any]) -> list[Request]:
     made = [
         request
         for method, path, operation, parameters in operations[::step]
-        for request in _requests(document, method, path, operation, parameters)
+        for request in _requests(document, method, prefix + path, operation, parameters)
     ]
     return sorted(made, key=lambda request: request.method == "DELETE")
 
