@@ -1,4 +1,4 @@
-"""Whether anyio may cancel the running task, which decides whether anything has to be shielded from it.
+"""What may cancel the running task: whether it runs on asyncio, and whether it is inside a scope of anyio's.
 
 A scope of anyio's costs several microseconds, and under an ordinary server nobody has entered any. anyio has no public question for
 that, so this looks at its record of tasks and takes it for granted that there is a scope where that record is not as it is known.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-__all__ = ["has_cancel_scope"]
+__all__ = ["has_cancel_scope", "on_asyncio"]
 
 _BACKEND = "anyio._backends._asyncio"
 
@@ -27,3 +27,12 @@ def has_cancel_scope() -> bool:
         return state is not None and state.cancel_scope is not None
     except (AttributeError, RuntimeError):
         return True
+
+
+def on_asyncio() -> bool:
+    """Whether the code runs on an event loop of asyncio's; otherwise it does on trio's."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

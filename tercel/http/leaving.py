@@ -16,6 +16,7 @@ from typing import Any, Final
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect
 
+from tercel.http.cancel_scopes import on_asyncio
 from tercel.http.exchange import Exchange, Head
 
 __all__ = ["Listening", "UntilClientLeaves", "cancelled_with_client"]
@@ -173,7 +174,7 @@ def cancelled_with_client(handle: Handle) -> Handle:
     """A handler that is cancelled when its client goes away before the response has begun. On asyncio; elsewhere it runs on."""
 
     async def cancelled(ex: Exchange) -> None:
-        if not _on_asyncio():
+        if not on_asyncio():
             await handle(ex)
             return
         try:
@@ -186,11 +187,3 @@ def cancelled_with_client(handle: Handle) -> Handle:
                 await ex.respond(_NOBODY, b"")
 
     return cancelled
-
-
-def _on_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

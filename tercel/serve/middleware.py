@@ -8,7 +8,6 @@ for that, and the design record 0010 for the reasons.
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -23,6 +22,7 @@ from starlette.types import ASGIApp
 from tercel.compile.match import MISS, Hit, Miss
 from tercel.compile.support import request_of, respond_with, too_large
 from tercel.http.asgi import ASGIExchange
+from tercel.http.cancel_scopes import on_asyncio
 from tercel.http.exchange import BodyTooLarge, Exchange, Scope
 from tercel.http.handlers import http_exception_handler
 from tercel.http.limits import body_limit_error
@@ -143,7 +143,7 @@ class AroundRoutes(_Functions):
 
     async def answer(self, ex: Exchange) -> None:
         """Answers an exchange whole, including what the functions raise."""
-        if not ex.native and not _on_asyncio():
+        if not ex.native and not on_asyncio():
             scope = ex.scope
             scope["app"] = self._app
             await self._stack(scope, ex.receive, ex.send)
@@ -222,7 +222,7 @@ class AroundApp(_Functions):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # An integration that has replaced Starlette's method meanwhile wants to be called.
-        if scope["type"] != "http" or BaseHTTPMiddleware.__call__ is not _STARLETTE_CALL or not _on_asyncio():
+        if scope["type"] != "http" or BaseHTTPMiddleware.__call__ is not _STARLETTE_CALL or not on_asyncio():
             await self.app(scope, receive, send)
             return
         ex = ASGIExchange(scope, receive, send)
@@ -242,11 +242,3 @@ class AroundApp(_Functions):
         if not isinstance(exc, BodyTooLarge) or ex.started:
             raise exc
         await respond_with(ex, await http_exception_handler(request_of(ex), too_large()))
-
-
-def _on_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
