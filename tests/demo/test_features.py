@@ -258,7 +258,8 @@ def test_a_forged_token_is_no_token(client: httpx.Client, token: str) -> None:
 def test_timed_routes_say_how_long_they_took(client: httpx.Client, path: str) -> None:
     elapsed = client.get(path).headers["x-response-time"]
     assert elapsed.endswith("ms")
-    assert float(elapsed.removesuffix("ms")) >= (20 if "delay" in path else 0)
+    # An event loop may wake up to a millisecond early, by its own clock.
+    assert float(elapsed.removesuffix("ms")) >= (19 if "delay" in path else 0)
 
 
 def test_other_routes_do_not(client: httpx.Client) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
+from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,16 +36,25 @@ from pydantic import (
     model_validator,
 )
 
-from tercel.analyse.writers import make_writer
+from tercel.analyse.writers import _agreeing, make_writer
 from tercel.http.encode import jsonable_encoder
 from tercel.http.render import finite
 from tercel.http.written import writer_class
 
 EXAMPLES = int(os.environ.get("TERCEL_EXAMPLES", "60"))
 
-pytestmark = pytest.mark.skipif(
-    writer_class() is None and os.environ.get("TERCEL_EXTENSION") != "required", reason="the writer was not built"
-)
+_built = find_spec("tercel.http._writer") is not None or os.environ.get("TERCEL_EXTENSION") == "required"
+pytestmark = pytest.mark.skipif(not _built, reason="the writer was not built: it needs a C compiler")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled() -> Iterator[None]:
+    """The writer is there, also where the other tests run without extensions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TERCEL_PURE", raising=False)
+        _agreeing.cache_clear()
+        yield
+    _agreeing.cache_clear()
 
 
 class Colour(Enum):
