@@ -9,8 +9,8 @@ classes. Read `docs/design/0013-written-json.md` for the reasons.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.datetime cimport (
-    date_day, date_month, date_year, datetime_day, datetime_hour, datetime_microsecond, datetime_minute, datetime_month,
-    datetime_second, datetime_tzinfo, datetime_year, import_datetime, timedelta_days, timedelta_microseconds, timedelta_seconds,
+    date_day, date_month, date_year, datetime_hour, datetime_microsecond, datetime_minute, datetime_second, datetime_tzinfo,
+    import_datetime, timedelta_days, timedelta_microseconds, timedelta_seconds,
 )
 from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.object cimport PyObject
@@ -242,6 +242,15 @@ cdef int put_float(Out *out, object value, bint plain) except -1:
     return 1
 
 
+cdef inline void put_day(Out *out, object value) noexcept:
+    """The ten characters of a date, for which there must be room."""
+    put_digits(out, date_year(value), 4)
+    put_byte(out, 45)
+    put_digits(out, date_month(value), 2)
+    put_byte(out, 45)
+    put_digits(out, date_day(value), 2)
+
+
 cdef int put_datetime(Out *out, object value) except -1:
     """RFC 3339 §5.6; an offset of odd seconds and time zones of unknown classes are declined."""
     cdef int seconds, microsecond
@@ -259,11 +268,7 @@ cdef int put_datetime(Out *out, object value) except -1:
         return 0
     reserve(out, 40)
     put_byte(out, 34)
-    put_digits(out, datetime_year(value), 4)
-    put_byte(out, 45)
-    put_digits(out, datetime_month(value), 2)
-    put_byte(out, 45)
-    put_digits(out, datetime_day(value), 2)
+    put_day(out, value)
     put_byte(out, 84)
     put_digits(out, datetime_hour(value), 2)
     put_byte(out, 58)
@@ -291,11 +296,7 @@ cdef int put_datetime(Out *out, object value) except -1:
 cdef int put_date(Out *out, object value) except -1:
     reserve(out, 12)
     put_byte(out, 34)
-    put_digits(out, date_year(value), 4)
-    put_byte(out, 45)
-    put_digits(out, date_month(value), 2)
-    put_byte(out, 45)
-    put_digits(out, date_day(value), 2)
+    put_day(out, value)
     put_byte(out, 34)
     return 1
 
