@@ -1,12 +1,15 @@
-"""Load and verification: one request looked at closely, then as many as the server takes, by wrk or by `bench/websocket_load.py`.
+"""Load and verification: one request looked at closely, then as many as the server takes, by wrk or by `bench/websocket_load.c`.
 
 Knows workloads and ports, not frameworks. Runs on the load's core, since its process is pinned there.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import http.client
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -19,7 +22,7 @@ from bench.environments import CACHE, ROOT, Failure
 from bench.servers import Server
 from bench.workloads import Workload
 
-__all__ = ["Sample", "measure", "require_tools", "run_wrk", "verify", "verify_refusals"]
+__all__ = ["Sample", "compile_websocket_load", "measure", "require_tools", "run_wrk", "verify", "verify_refusals"]
 
 CONNECTIONS: Final = 64
 LOAD_TIMEOUT_S: Final = 60.0  # a load generator that takes longer hangs, whatever the length of a measurement
@@ -64,16 +67,38 @@ def require_tools(workloads: list[Workload]) -> None:
     """Say what is missing before anything is started.
 
     Raises:
-        Failure: wrk or picows is needed and not here.
+        Failure: wrk is needed and not here, or there is neither a C compiler nor picows for sockets.
     """
     if any(not workload.is_websocket for workload in workloads) and shutil.which("wrk") is None:
         raise Failure("wrk makes the HTTP load and is not installed. On Debian: apt-get install wrk")
-    if any(workload.is_websocket for workload in workloads):
+    if any(workload.is_websocket for workload in workloads) and compile_websocket_load() is None:
         try:
             import picows  # noqa: F401
             import uvloop  # noqa: F401
         except ImportError:
-            raise Failure("picows and uvloop make the WebSocket load and are not installed here. Run `make bench`") from None
+            raise Failure(
+                "a C compiler, or picows and uvloop, make the WebSocket load, and none is here. Run `make bench`"
+            ) from None
+
+
+@functools.cache
+def compile_websocket_load() -> Path | None:
+    """The load in C (`bench/websocket_load.c`), compiled once for each state of its source; None where there is no C compiler."""
+    source = ROOT / "bench" / "websocket_load.c"
+    compiler = shutil.which(os.environ.get("CC") or "cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return None
+    program = CACHE / "load" / f"websocket-{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}"
+    if not program.exists():
+        program.parent.mkdir(parents=True, exist_ok=True)
+        fresh = program.with_suffix(f".{os.getpid()}")
+        done = subprocess.run([compiler, "-O2", "-o", str(fresh), str(source)], capture_output=True, text=True)
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split())[-200:]
+            print(f"bench: the WebSocket load is made by picows, which costs more: {said}", file=sys.stderr, flush=True)
+            return None
+        fresh.replace(program)
+    return program
 
 
 def verify(workload: Workload, port: int) -> None:
@@ -182,9 +207,12 @@ def _run_wrk(workload: Workload, port: int, seconds: float) -> dict[str, Any]:
 
 
 def _run_websocket(workload: Workload, port: int, seconds: float, connections: int) -> dict[str, Any]:
-    script = ROOT / "bench" / "websocket_load.py"
+    program = compile_websocket_load()
+    what = [str(connections), str(seconds), workload.expected]
+    if program is not None:
+        return _read_result([str(program), "127.0.0.1", str(port), workload.path, *what])
     url = f"ws://127.0.0.1:{port}{workload.path}"
-    return _read_result([sys.executable, str(script), url, str(connections), str(seconds), workload.expected])
+    return _read_result([sys.executable, str(ROOT / "bench" / "websocket_load.py"), url, *what])
 
 
 def _read_result(command: list[str]) -> dict[str, Any]:

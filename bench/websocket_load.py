@@ -1,9 +1,9 @@
-"""The WebSocket load: connections that send a text, wait for its echo, compare it and send again. A program of its own, on picows.
+"""The WebSocket load where there is no C compiler: connections that send a text, wait for its echo, compare it and send again.
 
     python bench/websocket_load.py URL CONNECTIONS SECONDS TEXT
 
-Prints one line, `RESULT {…}`; with 0 seconds every connection does one round. Ends with 1 if an echo differs or a connection
-breaks.
+A program of its own, on picows; `bench/websocket_load.c` does the same for half of the processor time. Prints one line,
+`RESULT {…}`; with 0 seconds every connection does one round. Ends with 1 if an echo differs or a connection breaks.
 """
 
 from __future__ import annotations
