@@ -96,6 +96,7 @@ cdef object check_host = None
 cdef object known_hosts = None
 cdef object unquote = None
 cdef object settle = None
+cdef object settle_exit = None
 cdef object Task = None
 cdef object task_done = None
 cdef object task_cancelled = None
@@ -505,7 +506,11 @@ cdef int launch(object self, object server, object exchange) except -1:
         self._launch()
         return 0
     coroutine = PyObject_CallOneArg(server.handler, exchange)
-    task = tercel_new_eager_task(Task, coroutine, <object> peek(self, C.loop), TASK_NAMES)
+    try:
+        task = tercel_new_eager_task(Task, coroutine, <object> peek(self, C.loop), TASK_NAMES)
+    except SystemExit as error:
+        settle_exit(exchange, self, error)
+        return 0
     if PyObject_CallOneArg(task_done, task) is not True:
         self.watch(exchange, task)
     elif (
@@ -774,7 +779,7 @@ def bind(connection, exchange, body, parts):
         ImportError: this was built for other sources.
     """
     global ConnectionClass, ExchangeClass, PureConnection, PureExchange, BodyClass, HeadClass, ReaderClass, DrainingClass
-    global Rejected, check_host, known_hosts, unquote, settle, Task, task_done, task_cancelled, task_exception
+    global Rejected, check_host, known_hosts, unquote, settle, settle_exit, Task, task_done, task_cancelled, task_exception
     global pure_data_received, pure_answered, pure_respond, pure_respond_now
     global HEAD_WIRE, HEAD_STATUS, READER_BEGUN, DRAINING_BEGUN
     if ExchangeClass is not None:
@@ -782,7 +787,7 @@ def bind(connection, exchange, body, parts):
     PureConnection, PureExchange = connection.__base__, type(exchange).__base__
     BodyClass, HeadClass, ReaderClass, DrainingClass = type(body), parts["head"], parts["reader"], parts["draining"]
     Rejected, check_host, known_hosts = parts["rejected"], parts["check_host"], parts["known_hosts"]
-    unquote, settle, Task = parts["unquote"], parts["settle"], parts["task"]
+    unquote, settle, settle_exit, Task = parts["unquote"], parts["settle"], parts["settle_exit"], parts["task"]
     task_done, task_cancelled, task_exception = Task.done, Task.cancelled, Task.exception
     pure_data_received, pure_answered = PureConnection.data_received, PureConnection.answered
     pure_respond, pure_respond_now = PureExchange.respond, PureExchange.respond_now

@@ -16,7 +16,7 @@ from tercel.server.body import RequestBody
 from tercel.server.config import ServerConfig
 from tercel.server.exchange import HttpExchange
 from tercel.server.handle import Draining
-from tercel.server.handling import settle
+from tercel.server.handling import settle, settle_exit
 from tercel.server.head_reader import HeadReader
 from tercel.server.http1 import HttpConnection
 from tercel.server.request_head import Rejected, check_host, known_hosts
@@ -70,6 +70,7 @@ _PARTS: Final = {
     "reader": HeadReader,
     "rejected": Rejected,
     "settle": settle,
+    "settle_exit": settle_exit,
     "task": asyncio.Task,
     "unquote": unquote,
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tercel.server.exchange import HttpExchange
     from tercel.server.http1 import HttpConnection
 
-__all__ = ["EAGER", "settle", "start_task"]
+__all__ = ["EAGER", "settle", "settle_exit", "start_task"]
 
 _log: Final = logging.getLogger("tercel.error")
 
@@ -78,12 +78,26 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
         _rescue(exchange, connection, task, error)
 
 
+def settle_exit(exchange: HttpExchange, connection: HttpConnection, error: SystemExit) -> None:
+    """As `settle`, for a handler that called `sys.exit` before it first suspended.
+
+    asyncio lets that out of the task's constructor: there is no task to look at, and asyncio has said so in the log.
+    """
+    if exchange.dismissed:
+        exchange.end_dismissed()
+    _handler_failed(exchange, connection, error)
+
+
 def _rescue(exchange: HttpExchange, connection: HttpConnection, failed: asyncio.Task[None], error: Exception) -> None:
     """Let the application answer what its handler raised, where the handler ran: with the context variables it set."""
     rescue = exchange.rescue
     assert rescue is not None
     exchange.rescue = None
-    task = _start_in_context_of(failed, rescue(exchange, error), connection.loop)
+    try:
+        task = _start_in_context_of(failed, rescue(exchange, error), connection.loop)
+    except SystemExit as exit:
+        settle_exit(exchange, connection, exit)
+        return
     if task.done():
         settle(exchange, connection, task)
     else:

@@ -20,7 +20,7 @@ from tercel.server.body import BodySyntaxError, ChunkedDecoder, RequestBody
 from tercel.server.exchange import HttpExchange
 from tercel.server.flow import FLOW_SLOTS, FlowControl
 from tercel.server.handle import ConnectionHandle
-from tercel.server.handling import EAGER, settle, start_task
+from tercel.server.handling import EAGER, settle, settle_exit, start_task
 from tercel.server.handshake import wants_websocket
 from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.request_head import Rejected, parse_target, read_framing
@@ -367,7 +367,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         handler = self.server.handler
         if EAGER:
             # `start_task`, written out: this is the one place where its call would be felt.
-            task: asyncio.Task[None] = asyncio.Task(handler(exchange), loop=self.loop, eager_start=True)  # type: ignore[call-arg]
+            try:
+                task: asyncio.Task[None] = asyncio.Task(handler(exchange), loop=self.loop, eager_start=True)  # type: ignore[call-arg]
+            except SystemExit as error:
+                settle_exit(exchange, self, error)
+                return
         else:
             task = start_task(handler(exchange), self.loop)
         if task.done():

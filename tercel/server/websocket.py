@@ -536,7 +536,7 @@ class WebSocketSession(FlowControl, WSListener):
 
     # -- the application's end ---------------------------------------------------------------------------------------------
 
-    def app_ended(self, error: Exception | None) -> None:
+    def app_ended(self, error: BaseException | None) -> None:
         """The application has returned or raised."""
         quiet = isinstance(error, (OSError, WebSocketDisconnect)) and (self._disconnect is not None or self._connection.gone)
         if error is not None and not quiet:
@@ -550,7 +550,7 @@ class WebSocketSession(FlowControl, WSListener):
         elif self._state <= _DENYING:
             self._deny_after_end(error)
 
-    def _deny_after_end(self, error: Exception | None) -> None:
+    def _deny_after_end(self, error: BaseException | None) -> None:
         exchange = self._exchange
         if self._connection.lost:
             exchange.give_up()
@@ -581,7 +581,7 @@ async def run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
     except asyncio.CancelledError:
         session.close(1012, "service restart")
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         session.app_ended(error)
     else:
         session.app_ended(None)

@@ -115,11 +115,13 @@ def test_a_call_that_never_returns_does_not_hold_the_end_up(start: Start) -> Non
     assert service.lines.index("shutdown with 0 streams and 0 sockets") > 0
 
 
-@pytest.mark.parametrize("target", ["/exits", "/exits/sync"])
+@pytest.mark.parametrize("target", ["/exits", "/exits/at-once", "/exits/handler", "/exits/sync"])
 def test_an_endpoint_that_exits_fails_alone(start: Start, target: str) -> None:
     service = start()
-    for _ in range(2):
-        assert service.get(target).status == 500
+    with service.connect() as wire:
+        for _ in range(2):
+            request(wire, target)
+            assert wire.response().status == 500
     assert service.get("/").status == 200
     service.saw("SystemExit: 5")
     assert service.stop() == 0

@@ -221,13 +221,14 @@ def test_a_client_that_just_leaves_is_1006_without_a_traceback(service: Service,
     assert not [line for line in service.lines[since:] if "Traceback" in line or "Exception" in line]
 
 
-def test_an_exception_closes_with_1011_and_says_nothing_of_it(service: Service) -> None:
+@pytest.mark.parametrize(("target", "says"), [("/ws/fails", "RuntimeError: a secret"), ("/ws/exits", "SystemExit: 5")])
+def test_an_exception_closes_with_1011_and_says_nothing_of_it(service: Service, target: str, says: str) -> None:
     since = len(service.lines)
-    with Socket(service, "/ws/fails") as ws:
+    with Socket(service, target) as ws:
         code, reason = ws.closed()
         assert code == 1011
         assert "secret" not in reason
-    service.saw("RuntimeError: a secret", since=since)
+    service.saw(says, since=since)
 
 
 @pytest.mark.parametrize(

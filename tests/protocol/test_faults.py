@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from tercel.http.exchange import Exchange, Head
 from tercel.server import serving
 from tercel.server.handle import ConnectionHandle
+from tercel.server.handling import EAGER
 from tests.protocol.peer import TEXT, App, DirectApp, Handler, config, connected, direct_app, exchange_with, until
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,30 @@ async def test_an_exception_is_logged_and_answered_with_500(app_of: AppOf, error
         "Exception in the application for GET /fail-at-once",
     ]
     assert all(record.exc_info is not None and isinstance(record.exc_info[1], LookupError) for record in errors)
+
+
+@pytest.mark.skipif(not EAGER, reason="no task starts in place: SystemExit leaves the loop")
+async def test_an_application_that_exits_before_it_waits_for_anything_is_answered_for(app_of: AppOf, errors: Records) -> None:
+    async def handler(ex: Exchange) -> None:
+        if ex.path == "/started":
+            await ex.start(TEXT)
+            await ex.write(b"one")
+        sys.exit(5)
+
+    # asyncio says so too, since the task is lost before anybody can ask for its exception.
+    lost: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: lost.append(context))
+    async with exchange_with(app_of(handler)) as peer:
+        for _ in range(2):
+            response = await peer.get("/exits")
+            assert (response.status, response.body) == (500, b"Internal Server Error")
+        await peer.send(b"GET /started HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert (await peer.rest()).endswith(b"\r\n\r\n3\r\none\r\n")
+    assert [record.getMessage() for record in errors] == [
+        *["Exception in the application for GET /exits"] * 2,
+        "Exception in the application for GET /started",
+    ]
+    assert {context["message"] for context in lost} == {"Task exception was never retrieved"}
 
 
 async def test_an_application_that_cancels_itself_is_answered_for(app_of: AppOf, errors: Records) -> None:

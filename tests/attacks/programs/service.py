@@ -125,6 +125,25 @@ async def exits() -> None:
     sys.exit(5)
 
 
+@app.get("/exits/at-once")
+async def exits_at_once() -> None:
+    sys.exit(5)
+
+
+class Last(Exception):
+    pass
+
+
+@app.exception_handler(Last)
+async def exits_for(request: Request, error: Last) -> Response:
+    sys.exit(5)
+
+
+@app.get("/exits/handler")
+async def exits_in_a_handler() -> None:
+    raise Last
+
+
 @app.get("/exits/sync")
 def exits_sync() -> None:
     sys.exit(5)
@@ -313,6 +332,12 @@ async def ws_denies(websocket: WebSocket) -> None:
 async def ws_fails(websocket: WebSocket) -> None:
     await websocket.accept()
     raise RuntimeError("a secret of the program")
+
+
+@app.websocket("/ws/exits")
+async def ws_exits(websocket: WebSocket) -> None:
+    await websocket.accept()
+    sys.exit(5)
 
 
 @app.websocket("/ws/fails-before")
