@@ -77,6 +77,8 @@ _FRAMES = [
     close_frame(1000, b"\xff"),
     frame(2, bytes(2_001)),
     b"\x82\xff" + b"\xff" * 8,
+    frame(2, b"a") + b"\x82\xff" + bytes(12) + frame(3, b"reserved"),
+    b"\x82\xfe" + bytes(6),
 ]
 _DESCRIBED = [
     b"\x81\x05hello\x88\x00",

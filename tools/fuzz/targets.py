@@ -261,7 +261,8 @@ def _reference_messages(stream: bytes, compressed: bool) -> tuple[list[Any], int
     peer = PeerProtocol(SERVER, state=State.OPEN, max_size=_MAX_MESSAGE_BYTES)
     if compressed:
         peer.extensions = [PerMessageDeflate(True, True, 15, 15)]
-    peer.receive_data(stream)
+    padded_at = _padded_length_at(stream)
+    peer.receive_data(stream[:padded_at])
     messages: list[Any] = []
     parts: list[bytes] = []
     text = False
@@ -283,11 +284,28 @@ def _reference_messages(stream: bytes, compressed: bool) -> tuple[list[Any], int
             return messages, int.from_bytes(event.data[:2], "big"), ""
     error = peer.parser_exc
     if error is None or isinstance(error, EOFError):
-        return messages, 1006, ""
+        return messages, 1006 if padded_at is None else 1002, ""
     if "incomplete fragmented" in str(error) and peer.close_rcvd is not None:
         # RFC 6455 §5.4 lets control frames stand between fragments, CLOSE among them.
         return messages, peer.close_rcvd.code, ""
     return messages, {"PayloadTooBig": 1009, "UnicodeDecodeError": 1007}.get(type(error).__name__, 1002), str(error)
+
+
+def _padded_length_at(stream: bytes) -> int | None:
+    """Where the first frame begins whose length is in more bytes than it needs, which `websockets` lets pass (RFC 6455 §5.2)."""
+    at = 0
+    while at + 2 <= len(stream):
+        size = stream[at + 1] & 127
+        more = {126: 2, 127: 8}.get(size, 0)
+        head_bytes = 2 + more + (4 if stream[at + 1] & 128 else 0)
+        if at + head_bytes > len(stream):
+            return None
+        if more:
+            size = int.from_bytes(stream[at + 2 : at + 2 + more], "big")
+            if size < (126 if more == 2 else 65_536):
+                return at
+        at += head_bytes + size
+    return None
 
 
 def _decode(data: bytes, final: bool) -> str:
