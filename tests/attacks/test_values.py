@@ -134,11 +134,14 @@ def test_a_strange_cookie_is_read(attacked: Service, sent: str) -> None:
     assert attacked.request("/cookies", f"Cookie: {sent}").json["all"] == COOKIES[sent]
 
 
-def test_escapes_in_a_cookie_take_linear_time(attacked: Service) -> None:
+@pytest.mark.parametrize(
+    ("target", "name"), [("/cookie", "a"), ("/cookies", "a"), ("/cookie-key", "key"), ("/remembering/", "session")]
+)
+def test_escapes_in_a_cookie_take_linear_time(attacked: Service, target: str, name: str) -> None:
     def seconds(size: int) -> float:
         begun_s = time.perf_counter()
         for escape in ("\\", "\\1", '\\"', "\\012", ";", "a=b;"):
-            found = attacked.request("/cookie", f'Cookie: a="{escape * (size // len(escape))}"')
+            found = attacked.request(target, f'Cookie: {name}="{escape * (size // len(escape))}"')
             assert found.status == 200
         return time.perf_counter() - begun_s
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from functools import cache
 
 from tests.docs.pages import ROOT
@@ -38,3 +39,12 @@ def test_every_advisory_names_a_test_that_exists() -> None:
             missing.append(row)
     assert missing == []
     assert covered >= PROJECTS
+
+
+def test_the_oldest_python_multipart_is_the_one_that_is_named() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    oldest = [one.partition(">=")[2] for one in dependencies if one.startswith("python-multipart")]
+    said = re.search(r"python-multipart\s+has to be ([\d.]*\d)", (ROOT / "SECURITY.md").read_text())
+    assert said is not None
+    assert oldest == [said[1]]
+    assert f"### python-multipart is required, from {said[1]}" in (ROOT / "docs/differences.md").read_text()

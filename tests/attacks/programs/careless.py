@@ -46,12 +46,16 @@ from fastapi.security import (
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
+from starlette.middleware.sessions import SessionMiddleware
 
 FOLDER = Path(os.environ["ATTACKED"])
 TITLE = "</title><script>alert(1)</script>"
 SECRET = "a secret of the program"
 
 app = FastAPI(title=TITLE, swagger_ui_parameters={"</script><script>alert(2)": "</script>"})
+remembering = FastAPI()
+remembering.add_middleware(SessionMiddleware, secret_key="key")
+app.mount("/remembering", remembering)
 app.mount("/static", StaticFiles(directory=FOLDER / "site"))
 app.mount("/pages", StaticFiles(directory=FOLDER / "site", html=True))
 app.mount("/linked", StaticFiles(directory=FOLDER / "site", follow_symlink=True))
@@ -142,6 +146,11 @@ async def cookies(request: Request, a: Annotated[str | None, Cookie()] = None) -
 @app.get("/cookie")
 async def cookie(a: Annotated[str, Cookie()]) -> int:
     return len(a)
+
+
+@remembering.get("/")
+async def session(request: Request) -> int:
+    return len(request.session)
 
 
 @app.get("/fields")
