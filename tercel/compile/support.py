@@ -38,6 +38,7 @@ __all__ = [
     "general_source",
     "in_thread",
     "injected_response",
+    "json_invalid",
     "last_values",
     "limited",
     "model_at_once",
@@ -127,7 +128,8 @@ def general_source(ex: Any, place: str) -> Mapping[str, Any]:
 # -- bodies ---------------------------------------------------------------------------------------------------------------------
 
 
-def _json_invalid(error: json.JSONDecodeError, context: EndpointContext | None = None) -> RequestValidationError:
+def json_invalid(error: json.JSONDecodeError, context: EndpointContext | None = None) -> RequestValidationError:
+    """422 for a body that is no JSON, with where it stops being JSON."""
     problem = {
         "type": "json_invalid",
         "loc": ("body", error.pos),
@@ -186,7 +188,7 @@ async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
     try:
         return parse_json(raw)
     except json.JSONDecodeError as error:
-        raise _json_invalid(error, context_of(plan, ex)) from error
+        raise json_invalid(error, context_of(plan, ex)) from error
     except Exception as error:
         raise limited(ex, error) from error
 
@@ -203,7 +205,7 @@ async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Pl
             return await view.json()
         return parse_json(raw)
     except json.JSONDecodeError as error:
-        raise _json_invalid(error, context_of(plan, ex)) from error
+        raise json_invalid(error, context_of(plan, ex)) from error
     except HTTPException:
         raise
     except Exception as error:
@@ -291,7 +293,7 @@ def check(errors: list[Any], body: Any, early: Any, plan: Plan, ex: Any) -> Exce
         try:
             body = parse_json(body)
         except json.JSONDecodeError as error:
-            return _json_invalid(error, context)
+            return json_invalid(error, context)
     return RequestValidationError(errors, body=None if body is Undefined else body, endpoint_ctx=context)
 
 

@@ -6,22 +6,27 @@ all), without those classes in between. Read `tercel.serve.dispatch` for who cal
 
 from __future__ import annotations
 
+import json
+import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tercel.compile.scopes import leaving_late
-from tercel.compile.support import request_of, respond_with, too_large
+from tercel.compile.support import json_invalid, limited, request_of, respond_with, too_large
 from tercel.http.exchange import BodyTooLarge, Exchange
 from tercel.http.threads import run_in_threadpool
 
 __all__ = ["Handlers", "answer_exception", "answer_server_error", "find_in_scope", "handle_by", "handle_exception"]
 
 ExceptionHandler = Callable[[Any, Any], Any]
+
+_READING_JSON: Final = Request.json.__code__
 
 
 class Handlers:
@@ -87,6 +92,22 @@ def find_in_scope(scope: Mapping[str, Any]) -> Find:
     return find
 
 
+def _as_bad_body(ex: Exchange, exc: Exception) -> Exception | None:
+    """What a declared body would have raised, where `await request.json()` raised what left the endpoint; else None.
+
+    None also where the application has a handler for `Exception` or 500, which then decides, as on FastAPI. See "A body that
+    `request.json()` cannot read is not a server error" in docs/differences.md.
+    """
+    if ex.started or not isinstance(exc, ValueError | RecursionError):
+        return None
+    if not any(frame.f_code is _READING_JSON for frame, _ in traceback.walk_tb(exc.__traceback__)):
+        return None
+    declared = getattr(request_of(ex).scope.get("app"), "exception_handlers", {})
+    if Exception in declared or 500 in declared:
+        return None
+    return json_invalid(exc) if isinstance(exc, json.JSONDecodeError) else limited(ex, exc)
+
+
 async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
     """Answers with the handler of an exception; raises it where there is none.
 
@@ -96,6 +117,8 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
     if isinstance(exc, BodyTooLarge):
         exc = too_large()
     handler = find(exc)
+    if handler is None and (refused := _as_bad_body(ex, exc)) is not None and (handler := find(refused)) is not None:
+        exc = refused
     if handler is None:
         raise exc
     if ex.started:
