@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema as PydanticGenerateJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic.main import IncEx
-from pydantic_core import CoreSchema, PydanticUndefined, Url
+from pydantic_core import CoreSchema, PydanticUndefined, SchemaValidator, Url
 from pydantic_core.core_schema import BytesSchema, with_info_plain_validator_function
 
 from tercel.analyse.adapters import shared_adapter
@@ -63,6 +63,7 @@ __all__ = [
     "get_model_fields",
     "get_model_name_map",
     "get_schema_from_model_field",
+    "is_any_text",
     "is_scalar_field",
     "normalize_name",
     "serialize_sequence_value",
@@ -326,6 +327,19 @@ def serialize_sequence_value(*, field: ModelField, value: Any) -> Sequence[Any]:
     assert issubclass(collection, sequence_types)
     made: Sequence[Any] = sequence_annotation_to_type[collection](value)
     return made
+
+
+def is_any_text(field: ModelField) -> bool:
+    """Whether the validator of a field takes every ASCII text and gives back an equal one: for `str` without constraints."""
+    adapter = field._type_adapter
+    if field.config is not None or type(adapter.validator) is not SchemaValidator:  # a plugin of pydantic's sees each validation
+        return False
+    schema: Any = adapter.core_schema
+    while schema["type"] in ("default", "nullable"):
+        if not schema.keys() <= {"type", "schema", "default", "metadata"}:
+            return False
+        schema = schema["schema"]
+    return bool(schema["type"] == "str" and schema.keys() <= {"type", "metadata"})
 
 
 def get_missing_field_error(loc: tuple[int | str, ...]) -> dict[str, Any]:

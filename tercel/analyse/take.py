@@ -26,6 +26,7 @@ from tercel.analyse.fields import (
     Undefined,
     get_cached_model_fields,
     get_missing_field_error,
+    is_any_text,
     serialize_sequence_value,
 )
 from tercel.analyse.flat import param_aliases, param_model
@@ -106,8 +107,8 @@ class ParamTaker:
     Attributes:
         field: what it is.
         label: how `tercel plan` shows it.
-        quick: a closure `(source, errors) -> value` for a scalar with one name on a plain source, or None.
-        key: the name under which `quick` looks: lower-case bytes for headers, a string otherwise.
+        quick: a closure `(text, errors) -> value` for a scalar with one name, given what was sent or None; or None.
+        key: the name under which that text is to be looked for: lower-case bytes for headers, a string otherwise.
     """
 
     def __init__(self, field: ModelField) -> None:
@@ -123,7 +124,7 @@ class ParamTaker:
         if self.model is None and len(aliases) == 1 and (is_json_field(field) or not field_annotation_is_sequence(info.annotation)):
             alias = aliases[0][1]
             self.key = alias.lower().encode("latin-1", "replace") if self.place == "header" else alias
-            self.quick = _quick(field, (self.place, alias), self.key)
+            self.quick = _quick(field, (self.place, alias))
 
     def take(self, source: Mapping[str, Any], errors: Errors) -> Any:
         if self.model is not None:
@@ -138,8 +139,8 @@ class ParamTaker:
         return value
 
 
-def _quick(field: ModelField, loc: tuple[Any, ...], key: Any) -> Quick | None:
-    """A closure for one scalar: look up, validate, and only on failure the work that errors need.
+def _quick(field: ModelField, loc: tuple[Any, ...]) -> Quick | None:
+    """A closure for one scalar: validate, and only on failure the work that errors need.
 
     None for a type with names that do not exist (yet): such a parameter fails only once a value is sent.
     """
@@ -151,8 +152,7 @@ def _quick(field: ModelField, loc: tuple[Any, ...], key: Any) -> Quick | None:
     simple_default = not info.is_required() and info.default_factory is None and not info.validate_default
     default = info.default if simple_default and isinstance(info.default, _IMMUTABLE) else Undefined
 
-    def take(source: Any, errors: Errors) -> Any:
-        value = source.get(key)
+    def take(value: Any, errors: Errors) -> Any:
         if value is None:
             if default is not Undefined:
                 return default
@@ -168,7 +168,14 @@ def _quick(field: ModelField, loc: tuple[Any, ...], key: Any) -> Quick | None:
             return FAILED
         return value
 
-    return take
+    if not is_any_text(field):
+        return take
+
+    def take_text(value: Any, errors: Errors) -> Any:
+        # The validator would give it back: it refuses nothing but lone surrogates.
+        return value if type(value) is str and value.isascii() else take(value, errors)
+
+    return take_text
 
 
 def _take_model(field: ModelField, model: type[BaseModel], source: Mapping[str, Any]) -> tuple[Any, Errors]:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tercel.compile import support
 from tercel.compile.interpret import Handler
-from tercel.compile.scopes import RequestScope
+from tercel.compile.scopes import LEFT, RequestScope
 from tercel.compile.source import SourceUnit, comment, identifier
 from tercel.compile.streams import stream_response
 from tercel.http.render import json_bytes
@@ -49,9 +49,7 @@ class _Emitter:
         self.unit = SourceUnit(f"handle_{identifier(plan.title).lower()}", plan.title)
         self.unit.reserve(*_LOCALS)
         self.unit.reserve(*(slot for slot in (getattr(step, "slot", None) for step in plan.steps) if slot))
-        self.early_name, self.header_map, self.response, self.data = map(
-            self.unit.local, ("early", "header_map", "response", "data")
-        )
+        self.early_name, self.response, self.data = map(self.unit.local, ("early", "response", "data"))
         self.marks: dict[str, str] = {}
         self.ends: dict[str, str] = {}
         self.sources: set[str] = set()
@@ -82,14 +80,28 @@ class _Emitter:
             unit.line("errors = []")
         if self.scoped:
             strict = "" if self.plan.kind == "http" else ", strict=False"
-            unit.line(f"async with {self.use(RequestScope)}(ex{strict}) as scope:")
+            unit.line(f"scope = {self.use(RequestScope)}(ex{strict})")
+            unit.line("try:")
             unit.indent += 1
         for run in runs(self.plan.steps):
             if len(run) > 1 or (self.dumps_in_hop and isinstance(run[0], Invoke)):
                 self.hop(run)
             else:
                 self.step(run[0])
+        if self.scoped:
+            unit.indent -= 1
+            self.leave()
         return unit
+
+    def leave(self) -> None:
+        """What `async with` would do, without its two coroutines."""
+        unit, error = self.unit, self.unit.local("error")
+        unit.line(f"except {self.use(BaseException)} as {error}:")
+        unit.line(f"    if not await scope.leave_raised({error}):")
+        unit.line("        raise")
+        unit.line("else:")
+        unit.line(f"    if await scope.leave() is not {self.unit.bind(LEFT, 'LEFT')}:")
+        unit.line("        await scope.refuse_yield()")
 
     def step(self, step: Step) -> None:
         match step:
@@ -171,15 +183,15 @@ class _Emitter:
             )
 
     def source(self, place: str, plain: bool) -> str:
-        """The variable with the values of a place, made on its first use."""
+        """The variable with the values of a place, made on its first use; single header fields are asked of the exchange."""
+        if place == "header" and plain:
+            return "ex"
         name, code = {
             "path": ("path", "ex.path_params"),
             "query": ("query", f"{self.use(support.last_values)}(ex.query_string)")
             if self.plan.queries_are_plain
             else ("query", f'{self.use(support.general_source)}(ex, "query")'),
-            "header": ("headers", f"{self.use(support.raw_headers)}(ex)")
-            if plain
-            else (self.header_map, f'{self.use(support.general_source)}(ex, "header")'),
+            "header": ("headers", f'{self.use(support.general_source)}(ex, "header")'),
             "cookie": ("cookies", f"{self.use(support.parse_cookies)}(ex)"),
         }[place]
         if name not in self.sources:
@@ -192,6 +204,8 @@ class _Emitter:
         quick = taker.quick
         source = self.source(step.place, quick is not None)
         name = self.unit.bind(quick or taker.take, f"take_{step.slot}")
+        if quick is not None:
+            source += f".{'text_of' if step.place == 'header' else 'get'}({taker.key!r})"
         self.unit.line(f"{step.slot} = {name}({source}, errors)", step.origin)
 
     def take_body(self, step: TakeBody) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, contextmanager
-from types import TracebackType
+from types import AsyncGeneratorType, TracebackType
 from typing import Any, Final
 
 from anyio import CancelScope
@@ -18,7 +18,7 @@ from tercel.http.cancel_scopes import has_cancel_scope
 from tercel.http.errors import FastAPIError
 from tercel.http.threads import contextmanager_in_threadpool
 
-__all__ = ["SWALLOWED", "RequestScope", "SharedStack", "leaving_late", "run_late", "step_into", "step_out"]
+__all__ = ["LEFT", "SWALLOWED", "RequestScope", "SharedStack", "leaving_late", "run_late", "step_into", "step_out"]
 
 Leave = Callable[[BaseException | None], Awaitable[bool]]
 """Leaves one thing, given the exception on its way out; True when that exception was swallowed."""
@@ -29,6 +29,9 @@ SWALLOWED: Final = (
     "Read more about it in the docs: "
     "https://fastapi.tiangolo.com/tutorial/dependencies/dependencies-with-yield/#dependencies-with-yield-and-except"
 )
+
+LEFT: Final = object()
+"""What `RequestScope.leave` gives when everything was left; anything else is what a generator has yielded a second time."""
 
 
 async def step_into(generator: AsyncGenerator[Any, Any]) -> Any:
@@ -172,18 +175,20 @@ class RequestScope:
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
     """
 
-    __slots__ = ("_ex", "_exposed", "_function", "_late", "_request", "_shield", "_strict", "_tasks")
+    # Attributes of the class until they are needed: a scope is made for each request, and most have one generator.
+    _strict = True
+    _shield: CancelScope | None = None
+    _late: SharedStack | None = None
+    _tasks: Any = None
 
     def __init__(self, ex: Any, strict: bool = True) -> None:
         self._ex = ex
         # Scopes that are entered later, by dependencies or the endpoint, lie inside what would be shielded.
         self._exposed: bool = (not ex.native or ex.interruptible) and has_cancel_scope()
-        self._strict = strict
+        if not strict:
+            self._strict = False
         self._request: list[Leave | AsyncGenerator[Any, Any]] = []
         self._function: list[Leave | AsyncGenerator[Any, Any]] = []
-        self._shield: CancelScope | None = None
-        self._late: SharedStack | None = None
-        self._tasks: Any = None
 
     def background(self, tasks: Any) -> Any:
         """Remembers the background tasks: those that a dependency adds after its yield run when all are left."""
@@ -210,33 +215,65 @@ class RequestScope:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> bool:
-        if exc is None:
-            if self._late is None and self._tasks is None and not self._function:
-                # The usual end, written out: `_leave_all` and `step_out` without their coroutines.
-                stack = self._request
-                while stack and not callable(generator := stack[-1]):
-                    stack.pop()
-                    try:
-                        async for _ in generator:
-                            await generator.aclose()
-                            raise RuntimeError("generator didn't stop")
-                    except BaseException as new:
-                        if not await self._leave_all(stack, new):
-                            raise
-                if not stack:
-                    return False
-            if self._function:  # those of a WebSocket, whose endpoint is not followed by anything else
+        if exc is not None:
+            return await self.leave_raised(exc)
+        if await self.leave() is not LEFT:
+            await self.refuse_yield()
+        return False
+
+    def leave(self) -> Awaitable[Any]:
+        """Leaves everything after the work was done; gives LEFT, or something else where `refuse_yield` has to be awaited.
+
+        Not a coroutine function: what is awaited for the one generator that most requests have is the generator itself.
+        """
+        stack = self._request
+        if len(stack) == 1 and not self._function and self._tasks is None and self._late is None:
+            generator: Any = stack[0]
+            if type(generator) is AsyncGeneratorType:
+                return anext(generator, LEFT)
+        return self._leave()
+
+    async def refuse_yield(self) -> None:
+        """Closes the generator that has yielded a second time, and raises RuntimeError."""
+        generator: Any = self._request.pop()
+        await generator.aclose()
+        raise RuntimeError("generator didn't stop")
+
+    async def _leave(self) -> Any:
+        if self._late is None and self._tasks is None and not self._function:
+            # The usual end of several generators, written out: `_leave_all` and `step_out` without their coroutines.
+            stack = self._request
+            while stack and not callable(generator := stack[-1]):
+                stack.pop()
                 try:
-                    await self._leave_all(self._function, None)
-                except Exception as error:
-                    if not await self._leave_failed(error):
+                    async for _ in generator:
+                        await generator.aclose()
+                        raise RuntimeError("generator didn't stop")
+                except BaseException as new:
+                    if not await self._leave_all(stack, new):
                         raise
-                    return False
-            if self._late is None:
-                await self._leave_response()
-            elif self._request or self._tasks is not None or self._late.used:
-                await self._ex.afterwards(self._leave_response, True)
-            return False
+            if not stack:
+                return LEFT
+        if self._function:  # those of a WebSocket, whose endpoint is not followed by anything else
+            try:
+                await self._leave_all(self._function, None)
+            except Exception as error:
+                if not await self._leave_failed(error):
+                    raise
+                return LEFT
+        if self._late is None:
+            await self._leave_response()
+        elif self._request or self._tasks is not None or self._late.used:
+            await self._ex.afterwards(self._leave_response, True)
+        return LEFT
+
+    async def leave_raised(self, exc: BaseException) -> bool:
+        """Leaves everything with the exception on its way out; True when it was swallowed."""
+        if self._never_entered() and isinstance(exc, StopAsyncIteration):
+            error = RuntimeError("generator didn't yield")
+            if await self._leave_failed(error):
+                return True
+            raise error from None
         if isinstance(exc, Exception):  # handlers come first: they leave what is late
             return await self._leave_failed(exc)
         try:
@@ -244,6 +281,15 @@ class RequestScope:
         finally:
             if self._late is not None:
                 await self._late(exc)
+
+    def _never_entered(self) -> bool:
+        """Forgets the generator that `enter_async` has stepped into last, if that has ended instead of yielding."""
+        for stack in (self._request, self._function):
+            generator: Any = stack[-1] if stack else None
+            if type(generator) is AsyncGeneratorType and generator.ag_frame is None:
+                stack.pop()
+                return True
+        return False
 
     async def _leave_response(self) -> None:
         begun = 0 if self._tasks is None else len(self._tasks.tasks)
@@ -274,18 +320,22 @@ class RequestScope:
 
     # -- entering ------------------------------------------------------------------------------------------------------------
 
-    async def enter_async(self, generator: AsyncGenerator[Any, Any], until_function: bool = False) -> Any:
-        """Steps into an asynchronous generator and returns what it yields."""
+    def enter_async(self, generator: AsyncGenerator[Any, Any], until_function: bool = False) -> Awaitable[Any]:
+        """Steps into an asynchronous generator when awaited, at once, and gives what it yields.
+
+        Not a coroutine function: what is awaited is, as a rule, the generator itself. It counts as entered before it is stepped
+        into; `leave_raised` notices one that ended there.
+        """
         stack = self._function if until_function else self._request
+        if self._exposed or type(generator) is not AsyncGeneratorType or (stack and type(stack[-1]) is SharedStack):
+            return self._enter_async(stack, generator)
+        stack.append(generator)
+        return generator.__anext__()
+
+    async def _enter_async(self, stack: list[Leave | AsyncGenerator[Any, Any]], generator: AsyncGenerator[Any, Any]) -> Any:
         if not self._exposed:
-            try:  # as `step_into`
-                value = await anext(generator)
-            except StopAsyncIteration:
-                raise RuntimeError("generator didn't yield") from None
-            if stack and type(stack[-1]) is SharedStack:
-                self._add(stack, lambda exc: step_out(generator, exc))
-            else:
-                stack.append(generator)
+            value = await step_into(generator)
+            self._add(stack, lambda exc: step_out(generator, exc))
             return value
         if self._shield is None:
             self._shield = CancelScope()

@@ -31,7 +31,6 @@ from tercel.http.threads import run_in_threadpool
 from tercel.plan import FAILED, Plan
 
 __all__ = [
-    "RawHeaders",
     "apart",
     "check",
     "close_form",
@@ -43,7 +42,6 @@ __all__ = [
     "limited",
     "model_at_once",
     "parse_cookies",
-    "raw_headers",
     "read_form",
     "read_json",
     "read_model",
@@ -81,28 +79,6 @@ def last_values(query_string: bytes) -> dict[str, str]:
             name, _, value = pair.partition("=")
             values[name] = value
     return values
-
-
-class RawHeaders:
-    """Looks up single header fields without building a multi-dict of all.
-
-    Args:
-        find: the first value of a field, given its name in lower case, or None.
-    """
-
-    __slots__ = ("_find",)
-
-    def __init__(self, find: Callable[[bytes], bytes | None]) -> None:
-        self._find = find
-
-    def get(self, name: bytes) -> str | None:
-        """The first value of a field; its name in lower case."""
-        value = self._find(name)
-        return None if value is None else value.decode("latin-1")
-
-
-def raw_headers(ex: Any) -> RawHeaders:
-    return RawHeaders(ex.header)
 
 
 def parse_cookies(ex: Any) -> dict[str, str]:

@@ -157,6 +157,7 @@ class WebSocketExchange:
         self.entry: Any = None
 
     header = Exchange.header
+    text_of = Exchange.text_of
 
     async def afterwards(self, task: Callable[[], Awaitable[None]], always: bool = False) -> None:
         """As of an `Exchange`: nothing has to wait, so it runs at once."""

@@ -107,6 +107,15 @@ class Exchange(ABC):
                 return value
         return None
 
+    def text_of(self, name: bytes) -> str | None:
+        """The first value of a header field as text (Latin-1, which RFC 9110 §5.5 leaves to the reader), or None.
+
+        Args:
+            name: in lower case.
+        """
+        value = self.header(name)
+        return None if value is None else value.decode("latin-1")
+
     def header_values(self, name: bytes) -> list[bytes]:
         """All values of a header field in the order received; empty when it was not sent."""
         return [value for key, value in self.headers if key == name]

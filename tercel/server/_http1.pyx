@@ -661,21 +661,42 @@ cdef int finish(object connection, object server, object exchange) except -1:
 
 def header(self, name):
     """See `Exchange.header`."""
-    cdef const unsigned char *at
-    cdef const unsigned char *end
-    cdef const unsigned char *wanted
-    cdef const unsigned char *stop
-    cdef Py_ssize_t size, index
+    cdef Value found
     if type(self) is not ExchangeClass or type(name) is not bytes:
         return find_in(self.headers, name)
     fields = <object> peek(self, E.fields)
     if fields is not None:
         return find_in(fields, name)
-    head = <object> peek(self, E.head)
-    at = <const unsigned char *> PyBytes_AS_STRING(head)
-    end = at + PyBytes_GET_SIZE(head)
-    wanted = <const unsigned char *> PyBytes_AS_STRING(name)
-    size = PyBytes_GET_SIZE(name)
+    if not find_field(<bytes> peek(self, E.head), name, &found):
+        return None
+    return PyBytes_FromStringAndSize(<const char *> found.at, found.stop - found.at)
+
+
+def text_of(self, name):
+    """See `Exchange.text_of`."""
+    cdef Value found
+    if type(self) is not ExchangeClass or type(name) is not bytes or not holds(self, E.fields, None):
+        value = self.header(name)
+        return None if value is None else value.decode("latin-1")
+    if not find_field(<bytes> peek(self, E.head), name, &found):
+        return None
+    return PyUnicode_DecodeLatin1(<const char *> found.at, found.stop - found.at, NULL)
+
+
+cdef struct Value:
+    # A field value in the head, without the white space around it.
+    const unsigned char *at
+    const unsigned char *stop
+
+
+cdef bint find_field(bytes head, bytes name, Value *found) noexcept:
+    """Look for the first field of a name, which is in lower case."""
+    cdef const unsigned char *at = <const unsigned char *> PyBytes_AS_STRING(head)
+    cdef const unsigned char *end = at + PyBytes_GET_SIZE(head)
+    cdef const unsigned char *wanted = <const unsigned char *> PyBytes_AS_STRING(name)
+    cdef const unsigned char *stop
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
+    cdef Py_ssize_t index
     at = <const unsigned char *> memchr(at, 10, end - at) + 1
     while at[0] != 13:
         stop = <const unsigned char *> memchr(at, 13, end - at)
@@ -684,9 +705,12 @@ def header(self, name):
             while index < size and TOKEN[at[index]] == wanted[index]:
                 index += 1
             if index == size:
-                return stripped(at + size + 1, stop)
+                found.at = at + size + 1
+                found.stop = stop
+                strip(found)
+                return True
         at = stop + 2
-    return None
+    return False
 
 
 cdef object find_in(object fields, object name):
@@ -704,6 +728,7 @@ def read_fields(self):
     cdef const unsigned char *colon
     cdef char *out
     cdef Py_ssize_t index
+    cdef Value value
     if type(self) is not ExchangeClass:
         return PureExchange.headers.fget(self)
     kept = <object> peek(self, E.fields)
@@ -721,19 +746,20 @@ def read_fields(self):
         out = PyBytes_AS_STRING(name)
         for index in range(colon - at):
             out[index] = <char> TOKEN[at[index]]
-        fields.append((name, stripped(colon + 1, stop)))
+        value.at, value.stop = colon + 1, stop
+        strip(&value)
+        fields.append((name, PyBytes_FromStringAndSize(<const char *> value.at, value.stop - value.at)))
         at = stop + 2
     put(self, E.fields, fields)
     return fields
 
 
-cdef object stripped(const unsigned char *at, const unsigned char *stop):
+cdef inline void strip(Value *value) noexcept nogil:
     """RFC 9110 §5.5: a value without the white space around it."""
-    while at < stop and (at[0] == 32 or at[0] == 9):
-        at += 1
-    while stop > at and ((stop - 1)[0] == 32 or (stop - 1)[0] == 9):
-        stop -= 1
-    return PyBytes_FromStringAndSize(<const char *> at, stop - at)
+    while value.at < value.stop and (value.at[0] == 32 or value.at[0] == 9):
+        value.at += 1
+    while value.stop > value.at and ((value.stop - 1)[0] == 32 or (value.stop - 1)[0] == 9):
+        value.stop -= 1
 
 
 # -- binding -------------------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class CompiledExchange(HttpExchange):
     respond_at_once = _http1.respond_at_once
     respond_now = _http1.respond_now
     header = _http1.header
+    text_of = _http1.text_of
     headers = property(_http1.read_fields, HttpExchange.headers.fset)  # type: ignore[attr-defined,misc]
 
 

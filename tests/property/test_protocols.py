@@ -203,6 +203,7 @@ def test_many_requests_leave_nothing_behind() -> None:
         from tercel.server import Server
 
         async def handler(ex: Exchange) -> None:
+            ex.text_of(b"x-token")
             ex.headers  # makes the list
             ex.header(b"x-token")
             await ex.respond(TEXT, await ex.body())

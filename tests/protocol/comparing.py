@@ -50,11 +50,11 @@ class Application:
     async def handle(self, ex: Any) -> None:
         self.seen.append(
             (
-                [ex.header(name) for name in NAMES],
+                [(ex.header(name), ex.text_of(name)) for name in NAMES],
                 (ex.method, ex.path, ex.raw_path, ex.query_string, ex.root_path, ex.http_version),
                 (ex.client, ex.scheme, ex.path_params, ex.started, ex.finished, ex.disconnected, ex.keep_alive),
                 ex.headers,
-                [ex.header(name) for name in NAMES],
+                [(ex.header(name), ex.text_of(name)) for name in NAMES],
                 {key: value for key, value in ex.scope.items() if key not in ("extensions", "state")},
             )
         )

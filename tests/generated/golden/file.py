@@ -1,7 +1,8 @@
 async def handle_post_upload(ex):
     # POST /upload                                                                                # POST /upload (routes.py:102)
     errors = []
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         body = scope.closing(await read_form(ex, None, PLAN))                                     # POST /upload (routes.py:102)
         fields = await take_read(take_fields, body, None, errors)                                 # file, note, raw (routes.py:102)
         if errors:
@@ -13,3 +14,9 @@ async def handle_post_upload(ex):
             data = dump_result(result, ex)
             if not ex.respond_at_once(HEAD, data):
                 await ex.respond(HEAD, data)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

@@ -1,7 +1,8 @@
 async def handle_post_login(ex):
     # POST /login                                                                                 # POST /login (routes.py:97)
     errors = []
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         body = scope.closing(await read_form(ex, None, PLAN))                                     # POST /login (routes.py:97)
         fields = await take_read(take_fields, body, None, errors)                                 # name, password (routes.py:97)
         if errors:
@@ -13,3 +14,9 @@ async def handle_post_login(ex):
             data = dump_result(result, ex)
             if not ex.respond_at_once(HEAD, data):
                 await ex.respond(HEAD, data)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

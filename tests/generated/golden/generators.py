@@ -1,10 +1,11 @@
 async def handle_get_generators(ex):
     # GET /generators                                                                             # GET /generators (routes.py:159)
     errors = []
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         query = last_values(ex.query_string)
-        limit = take_limit(query, errors)                                                         # limit: int (routes.py:114)
-        offset = take_offset(query, errors)                                                       # offset: int (routes.py:114)
+        limit = take_limit(query.get('limit'), errors)                                            # limit: int (routes.py:114)
+        offset = take_offset(query.get('offset'), errors)                                         # offset: int (routes.py:114)
         page = FAILED if limit is FAILED or offset is FAILED else await call_page(limit=limit, offset=offset)  # Depends(page) (routes.py:114)
         connection = await scope.enter_async(call_connection())                                   # Depends(connection) (routes.py:118)
         transaction = await scope.enter_sync(call_transaction, dict(connection=connection))       # Depends(transaction) (routes.py:122)
@@ -20,3 +21,9 @@ async def handle_get_generators(ex):
             await scope.leave_function()
             if not ex.respond_at_once(HEAD, data):
                 await ex.respond(HEAD, data)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

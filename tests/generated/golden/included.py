@@ -2,11 +2,10 @@ async def handle_get_v_version_items_item_id(ex):
     # GET /v{version}/items/{item_id}                                                             # GET /v{version}/items/{item_id} (routes.py:264)
     errors = []
     settings = await run_in_threadpool(call_settings)                                             # Depends(settings) (routes.py:110)
-    headers = raw_headers(ex)
-    x_token = take_x_token(headers, errors)                                                       # x-token: str (routes.py:126)
+    x_token = take_x_token(ex.text_of(b'x-token'), errors)                                        # x-token: str (routes.py:126)
     user = FAILED if x_token is FAILED else await call_user(settings=settings, x_token=x_token)   # Depends(user) (routes.py:126)
     path = ex.path_params
-    item_id = take_item_id(path, errors)                                                          # item_id: int (routes.py:264)
+    item_id = take_item_id(path.get('item_id'), errors)                                           # item_id: int (routes.py:264)
     if errors:
         raise check(errors, Undefined, FAILED, PLAN, ex)
     result = await call_included(item_id=item_id)                                                 # GET /v{version}/items/{item_id} (routes.py:264)

@@ -1,6 +1,7 @@
 async def handle_post_injected(ex):
     # POST /injected                                                                              # POST /injected (routes.py:206)
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         request = scope.shared(request_of(ex))
         tasks = scope.background(background_tasks())
         response = injected_response()
@@ -14,3 +15,9 @@ async def handle_post_injected(ex):
             data = dump_result(result, ex)
             await scope.leave_function()
             await send_json(ex, RENDERER, data, response, tasks)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

@@ -1,6 +1,7 @@
 async def handle_get_limited(ex):
     # GET /limited                                                                                # GET /limited (routes.py:181)
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         async with limit_roll.get_semaphore():
             roll = await run_in_threadpool(call_roll)                                             # Depends(roll) (routes.py:139)
         await scope.hold(limit_connection, False)
@@ -12,3 +13,9 @@ async def handle_get_limited(ex):
             data = dump_result(result, ex)
             if not ex.respond_at_once(HEAD, data):
                 await ex.respond(HEAD, data)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

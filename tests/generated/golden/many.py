@@ -3,8 +3,8 @@ async def handle_get_many(ex):
     errors = []
     query = general_source(ex, "query")
     tags = take_tags(query, errors)                                                               # tags: list (routes.py:74)
-    header_map = general_source(ex, "header")
-    versions = take_versions(header_map, errors)                                                  # versions: list (routes.py:74)
+    headers = general_source(ex, "header")
+    versions = take_versions(headers, errors)                                                     # versions: list (routes.py:74)
     if errors:
         raise check(errors, Undefined, FAILED, PLAN, ex)
     result = await call_many(tags=tags, versions=versions)                                        # GET /many (routes.py:74)

@@ -1,6 +1,7 @@
 async def handle_get_secured(ex):
     # GET /secured                                                                                # GET /secured (routes.py:198)
-    async with RequestScope(ex) as scope:
+    scope = RequestScope(ex)
+    try:
         request = scope.shared(request_of(ex))
         token = await call_Bearer(request=request)                                                # Depends(Bearer) (routes.py:187)
         scopes = security_scopes()
@@ -14,3 +15,9 @@ async def handle_get_secured(ex):
             await scope.leave_function()
             if not ex.respond_at_once(HEAD, data):
                 await ex.respond(HEAD, data)
+    except BaseException as error:
+        if not await scope.leave_raised(error):
+            raise
+    else:
+        if await scope.leave() is not LEFT:
+            await scope.refuse_yield()

@@ -5,7 +5,7 @@ async def handle_get_sync(ex):
     def hop():
         settings = apart(call_settings)                                                           # Depends(settings) (routes.py:110)
         roll = apart(call_roll)                                                                   # Depends(roll) (routes.py:139)
-        q = take_q(query, errors)                                                                 # q: str (routes.py:152)
+        q = take_q(query.get('q'), errors)                                                        # q: str (routes.py:152)
         if errors:
             raise check(errors, Undefined, FAILED, PLAN, ex)
         result = apart(call_synchronous_calls, settings=settings, roll=roll, q=q)                 # GET /sync (routes.py:152)

@@ -3,7 +3,7 @@ async def handle_put_orders_order_id(ex):
     errors = []
     body = await read_json(ex, True, PLAN)                                                        # PUT /orders/{order_id} (routes.py:87)
     path = ex.path_params
-    order_id = take_order_id(path, errors)                                                        # order_id: int (routes.py:87)
+    order_id = take_order_id(path.get('order_id'), errors)                                        # order_id: int (routes.py:87)
     fields = await take_read(take_fields, body, None, errors)                                     # order, address, urgent (routes.py:87)
     if errors:
         raise check(errors, body, FAILED, PLAN, ex)

@@ -310,6 +310,66 @@ async def test_a_generator_may_swallow_the_error_of_one_that_is_left_before_it(e
         await scope.enter_async(failing())
 
 
+async def test_a_generator_that_never_yields_is_not_left_and_the_others_hear_of_it(ex: Any) -> None:
+    log: list[str] = []
+
+    async def ending() -> AsyncGenerator[None, None]:
+        if log == []:
+            yield
+
+    with pytest.raises(RuntimeError, match="generator didn't yield"):
+        async with RequestScope(ex) as scope:
+            await scope.enter_async(recording(log, "outer")())
+            await scope.enter_async(ending())
+    assert log == ["+outer", "outer sees RuntimeError", "-outer"]
+
+
+async def test_a_generator_that_fails_before_its_yield_is_not_left(ex: Any) -> None:
+    log: list[str] = []
+
+    async def broken() -> AsyncGenerator[None, None]:
+        if log:
+            raise Boom
+        yield
+
+    with pytest.raises(Boom):
+        async with RequestScope(ex) as scope:
+            await scope.enter_async(recording(log, "outer")())
+            await scope.enter_async(broken(), True)
+    assert log == ["+outer", "outer sees Boom", "-outer"]
+
+
+async def test_the_end_of_a_generator_of_the_endpoints_own_is_passed_on(ex: Any) -> None:
+    log: list[str] = []
+    with pytest.raises(StopAsyncIteration):
+        async with RequestScope(ex) as scope:
+            await scope.enter_async(recording(log, "a")())
+            await scope.enter_async(recording(log, "b")())
+            raise StopAsyncIteration
+    # An asynchronous generator cannot raise it again: PEP 479.
+    assert log == ["+a", "+b", "b sees StopAsyncIteration", "-b", "a sees StopAsyncIteration", "-a"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_second_yield_is_an_error_and_closes_the_generator(ex: Any, count: int) -> None:
+    log: list[str] = []
+
+    async def twice() -> AsyncGenerator[None, None]:
+        try:
+            yield
+            yield
+        finally:
+            log.append("closed")
+
+    with pytest.raises(RuntimeError, match="generator didn't stop"):
+        async with RequestScope(ex) as scope:
+            for _ in range(count - 1):
+                await scope.enter_async(recording(log, "outer")())
+            await scope.enter_async(twice())
+    assert log[-1:] == (["closed"] if count == 1 else ["-outer"])
+    assert "closed" in log
+
+
 # -- limits ------------------------------------------------------------------------------------------------------------------------
 
 
