@@ -7,6 +7,7 @@ like. Knows no connection. Read `tercel.server.http1` next, which feeds it.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import httptools
@@ -22,6 +23,7 @@ from tercel.server.request_head import (
 
 __all__ = ["HeadReader", "split_fields"]
 
+_EMPTY_LINES: Final = re.compile(rb"[\r\n]*")
 _METHODS: Final = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")}
 
 
@@ -52,6 +54,7 @@ class HeadReader:
 
     __slots__ = (
         "_config",
+        "_empty_bytes",
         "_max_head_bytes",
         "_max_headers",
         "_max_target_bytes",
@@ -76,6 +79,7 @@ class HeadReader:
         self._max_headers = config.max_headers
         self._max_target_bytes = config.max_target_bytes
         self._parser: httptools.HttpRequestParser | None = None
+        self._empty_bytes = 0
         self._partial = bytearray()
         self._syntax_error: str | None = None
         self._message_complete = False
@@ -104,6 +108,24 @@ class HeadReader:
     def close(self) -> None:
         """Let go of the parser, which refers to this object."""
         self._parser = None
+
+    def skip_empty_lines(self, data: bytes, position: int) -> int:
+        """RFC 9112 §2.2: empty lines in front of a request line are ignored. Returns the position behind them.
+
+        Raises:
+            Rejected: they are longer than a head may be, and still nothing has come behind them.
+        """
+        if data[position] not in b"\r\n":
+            return position
+        found = _EMPTY_LINES.match(data, position)
+        assert found is not None
+        end = found.end()
+        self._empty_bytes += end - position
+        if self._empty_bytes > self._max_head_bytes:
+            raise Rejected(400, "there are too many empty lines")
+        if end < len(data):
+            self._empty_bytes = 0
+        return end
 
     def feed(self, data: bytes, position: int) -> int:
         """Read on. Returns the position behind what was used; `begun` is False when the head is complete.

@@ -148,11 +148,14 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             # Nothing is owed. An incomplete head is not answered: the client said that it has no more to say.
             self._state = _CLOSING
             return False
+        # RFC 9112 §9.6: a client may close its side and still read. Over TLS there is no such state.
+        reads = self.scheme != "https"
         if exchange is not None:
-            # TLS has no state in which a client has closed its side and still reads.
-            exchange.client_left(certain=self.scheme == "https")
-        # RFC 9112 §9.6: a client may close its side and still read.
-        return self.scheme != "https"
+            if reads and self._state in (_LENGTH, _CHUNKED) and not exchange.started:
+                self._reject(Rejected(400, "the request body is incomplete"))
+            else:
+                exchange.client_left(certain=not reads)
+        return reads
 
     # -- bytes to requests -------------------------------------------------------------------------------------------------
 
@@ -240,11 +243,9 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         reader = self._reader
         fresh = not reader.begun
         if fresh:
-            # RFC 9112 §2.2: empty lines in front of a request line are ignored.
-            while data[position] in b"\r\n":
-                position += 1
-                if position == len(data):
-                    return position
+            position = reader.skip_empty_lines(data, position)
+            if position == len(data):
+                return position
         position = reader.feed(data, position)
         if not reader.begun:
             self._open_exchange()

@@ -14,10 +14,15 @@ from picows import WSFrame, WSMsgType
 from tercel.http.exchange import Message
 from tercel.server.deflate import Inflating, InflationError
 
-__all__ = ["MessageReader", "Violation"]
+__all__ = ["MessageReader", "Violation", "is_close_code"]
 
 _TEXT: Final = WSMsgType.TEXT
 _CONTINUATION: Final = WSMsgType.CONTINUATION
+
+
+def is_close_code(code: int) -> bool:
+    """Whether a CLOSE frame may carry this code: RFC 6455 §7.4 and its registry; 3000 to 4999 are for everybody."""
+    return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
 
 
 class Violation(Exception):

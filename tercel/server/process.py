@@ -116,7 +116,7 @@ class ServingProcess:
         app: the application.
         config: the settings.
         listeners: bound sockets.
-        ready: called once connections are accepted.
+        ready: called when everything has started, and the first connection is about to be accepted.
     """
 
     def __init__(self, app: AsgiApp, config: ServerConfig, listeners: list[socket.socket], ready: Callable[[Server], None]) -> None:
@@ -160,6 +160,7 @@ class ServingProcess:
             _log.error("%s", error)
             return EXIT_FAILURE
         server.on_max_requests = self.request_stop
+        server.on_started = self._ready
         starting = asyncio.ensure_future(server.start(self._listeners))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait((starting, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -174,7 +175,6 @@ class ServingProcess:
             stop.cancel()
             _log.error("Tercel does not start: %s", error)
             return EXIT_LIFESPAN if isinstance(error, LifespanFailed) else EXIT_FAILURE
-        self._ready(server)
         await stop
         _log.info("Stopping")
         await server.stop()

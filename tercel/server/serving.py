@@ -81,6 +81,7 @@ class Server:
         self.connections: set[_Ticking] = set()
         self.response_count = 0
         self.on_max_requests: Callable[[], None] | None = None
+        self.on_started: Callable[[Server], None] | None = None
         access = logging.getLogger("tercel.access")
         self.access_log = access if self.config.access_log and access.isEnabledFor(logging.INFO) else None
         self.watches_responses = self.access_log is not None or self.config.max_requests is not None
@@ -145,6 +146,9 @@ class Server:
         self._refresh_date()
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
         self._acceptor = Acceptor(self._listeners, self.config.max_connections, self._accepted)
+        if self.on_started is not None:
+            # Before a connection that waits already can occupy the loop.
+            self.on_started(self)
         self._acceptor.start()
 
     async def stop(self, grace_s: float | None = None) -> None:

@@ -22,7 +22,7 @@ from tercel.server.deflate import Deflate, deflate
 from tercel.server.flow import FLOW_SLOTS, FlowControl
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
-from tercel.server.messages import MessageReader, Violation
+from tercel.server.messages import MessageReader, Violation, is_close_code
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
 from tercel.server.waiting import Waiters
@@ -211,8 +211,11 @@ class WebSocketSession(FlowControl, WSListener):
                 self._send_data(message)
                 return
             if kind == "websocket.close":
+                code = message.get("code", 1000)
+                if code != 1005 and not is_close_code(code):
+                    raise ValueError(f"a WebSocket cannot be closed with code {code} (RFC 6455 §7.4)")
                 self._closed_by_app = True
-                self.close(message.get("code", 1000), message.get("reason") or "")
+                self.close(code, message.get("reason") or "")
                 return
         elif state == _CONNECTING:
             if await self._answer_handshake(kind, message):
@@ -460,8 +463,7 @@ class WebSocketSession(FlowControl, WSListener):
             # picows has checked that there are two bytes, and that the reason is UTF-8.
             code = int.from_bytes(payload[:2], "big")
             reason = payload[2:].decode("utf-8", "replace")
-            # RFC 6455 §7.4: these never appear on the wire.
-            if code < 1000 or code in (1004, 1005, 1006, 1015) or code >= 5000:
+            if not is_close_code(code):
                 self._fail(1002, "the close code is invalid")
                 return
         self._state = _CLOSED

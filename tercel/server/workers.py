@@ -148,8 +148,9 @@ class Supervisor:
             if code != EXIT_OK and self._announced:
                 _log.error("Worker %d %s while it was stopping", dead.pid, _how(code))
             return
-        if not dead.ready and not self._announced:
-            # The first start failed, and so would every other.
+        others_serve = any(other.worker is not None and other.worker.ready for other in self._slots)
+        if not dead.ready and not self._announced and (code >= 0 or not others_serve):
+            # The first start failed, and so would every other; unless somebody killed this one, and another has started.
             self.stop(code if code > 0 else EXIT_FAILURE)
             return
         if code == EXIT_OK:

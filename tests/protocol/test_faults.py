@@ -351,6 +351,49 @@ async def test_an_upload_that_is_broken_off_raises_client_disconnect_and_logs_no
     assert errors == []
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 10\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"])
+async def test_a_client_that_closes_its_side_within_a_body_is_answered_with_400(
+    app_of: AppOf, errors: Records, framing: str
+) -> None:
+    """It may still read; that its request is incomplete is its fault (RFC 9112 §8), whatever the application makes of that."""
+    raised = asyncio.Event()
+
+    async def handler(ex: Exchange) -> None:
+        try:
+            await ex.body()
+        except ClientDisconnect:
+            raised.set()
+            await ex.respond(Head(500, []), b"")
+
+    async with exchange_with(app_of(handler)) as peer:
+        await peer.send(f"POST / HTTP/1.1\r\nHost: test\r\n{framing}".encode())
+        peer.end_sending()
+        answer = await peer.response()
+        assert (answer.status, answer["connection"], answer.body) == (400, "close", b"the request body is incomplete\n")
+        await peer.ended()
+        await until(raised.is_set)
+    assert errors == []
+
+
+async def test_an_answer_that_was_begun_is_finished_for_a_client_that_closes_its_side_within_a_body(app_of: AppOf) -> None:
+    half_closed = asyncio.Event()
+
+    async def handler(ex: Exchange) -> None:
+        await ex.start(TEXT)
+        await ex.write(b"begun ")
+        await half_closed.wait()
+        await ex.write(b"and done")
+        await ex.finish()
+
+    async with exchange_with(app_of(handler)) as peer:
+        await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc")
+        head = await peer.head_of_response()
+        peer.end_sending()
+        half_closed.set()
+        assert head["transfer-encoding"] == "chunked"
+        assert await peer.rest() == b"6\r\nbegun \r\n8\r\nand done\r\n0\r\n\r\n"
+
+
 async def test_a_handler_can_be_cancelled_when_the_client_leaves(errors: Records) -> None:
     outcome: list[BaseException | str] = []
     started = asyncio.Event()

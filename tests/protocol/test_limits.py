@@ -67,6 +67,18 @@ async def test_a_target_that_is_too_long_is_refused(app_of: AppOf, ending: bytes
         await peer.ended()
 
 
+async def test_empty_lines_in_front_of_a_request_are_ignored_up_to_the_length_of_a_head(app_of: AppOf) -> None:
+    async with exchange_with(app_of(hello), max_head_bytes=200) as peer:
+        for _ in range(2):  # They are counted for each request.
+            for _ in range(15):
+                await peer.send(b"\r\n" * 5)
+            assert (await peer.get()).status == 200
+        await peer.send(b"\r\n" * 101)
+        answer = await peer.response()
+        assert (answer.status, answer.body) == (400, b"there are too many empty lines\n")
+        await peer.ended()
+
+
 async def test_a_body_that_announces_too_much_is_refused_before_the_application_is_asked(app_of: AppOf) -> None:
     async def handler(ex: Exchange) -> None:
         raise AssertionError("the application was called")

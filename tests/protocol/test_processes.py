@@ -341,6 +341,60 @@ def test_a_worker_whose_loop_hangs_is_replaced(start: Start) -> None:
     server.saw("is replaced")
 
 
+def test_a_worker_that_hangs_in_its_very_first_request_is_replaced(start: Start) -> None:
+    """The request waits already when the worker begins to accept: the port is the supervisor's."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = start(f"port={port}, workers=2, worker_silence_timeout_s=2")
+    clients: list[socket.socket] = []
+    deadline = time.monotonic() + WAIT_S
+    while len(clients) < 8:
+        assert time.monotonic() < deadline
+        try:
+            clients.append(socket.create_connection(("127.0.0.1", port)))
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+            continue
+        clients[-1].sendall(b"GET /block HTTP/1.1\r\nHost: test\r\n\r\n")
+    server.saw("has given no sign of life for 2 s and is killed")
+    for client in clients:
+        client.close()
+
+
+SECOND_HANGS = """
+import os, time
+for number in range(4):
+    try:
+        os.close(os.open(f"start-{number}", os.O_CREAT | os.O_EXCL))
+        break
+    except FileExistsError:
+        pass
+if number == 1:
+    os.write(1, f"hangs {os.getpid()}\\n".encode())
+    time.sleep(1000)
+"""
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_replaced_when_another_serves(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(SECOND_HANGS + APP)
+    path = tmp_path / "server.sock"
+    server = start(f"uds={str(path)!r}, workers=2")
+    victim = int(server.saw("hangs").split()[1])
+    assert ask_unix_socket(path).startswith(b"HTTP/1.1 200 OK")
+    os.kill(victim, signal.SIGKILL)
+    server.saw(f"Worker {victim} was killed by signal 9 and is replaced")
+    server.saw("with 2 workers")
+
+
+def ask_unix_socket(path: Path) -> bytes:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(WAIT_S)
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        return client.recv(1000)
+
+
 def test_sighup_renews_the_workers_without_refusing_a_connection(start: Start) -> None:
     server = start("port=0, workers=2")
     before = pids_of(server, 2)
@@ -370,10 +424,7 @@ def test_workers_share_a_unix_socket(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "server.sock"
     server = start(f"uds={str(path)!r}, workers=2")
     server.saw(f"Tercel running on unix:{path} with 2 workers")
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(path))
-        client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
-        assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
+    assert ask_unix_socket(path).startswith(b"HTTP/1.1 200 OK")
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
     assert not path.exists()

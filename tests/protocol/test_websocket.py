@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tercel.http.exchange import Exchange
 from tercel.server import Server, serving
-from tests.protocol.peer import TEXT, DirectApp, Peer, config, connected, until
+from tests.protocol.peer import TEXT, App, DirectApp, Peer, config, connected, until
 
 pytestmark = pytest.mark.anyio
 Records = list[logging.LogRecord]
@@ -598,6 +598,32 @@ async def test_the_applications_close_is_sent_with_a_reason_that_fits(reason: st
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4002
         assert closed.value.rcvd.reason == reason.encode()[:122].decode()
+
+
+def closes_with(code: int) -> App:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": code})
+
+    return app
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 1015, 2999, 5000, 70_000, -1])
+async def test_a_close_code_that_no_frame_may_carry_is_the_applications_error(code: int, errors: Records) -> None:
+    async with served(closes_with(code)) as server, connected(server) as peer:
+        await opened(peer)
+        assert (await read_frame(peer))[1][:2] == struct.pack("!H", 1011)
+    said = f"a WebSocket cannot be closed with code {code} (RFC 6455 §7.4)"
+    assert [str(record.exc_info[1]) for record in errors if record.exc_info] == [said]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1003, 1008, 1011, 1014, 3000, 4999, 1005])
+async def test_any_other_close_code_is_sent(code: int, errors: Records) -> None:
+    """1005 stands for no code at all, which is what a program that passes on another client's end may have."""
+    async with served(closes_with(code)) as server, connected(server) as peer:
+        await opened(peer)
+        assert (await read_frame(peer))[1] == (b"" if code == 1005 else struct.pack("!H", code))
+    assert errors == []
 
 
 async def test_an_error_after_accepting_closes_with_1011_and_logs_once(errors: Records) -> None:
