@@ -111,6 +111,12 @@ def test_a_header_of_a_handshake_that_would_split_is_refused(attacked: Service, 
             assert (found.response.status, found.response.body) == (500, b"Internal Server Error")
 
 
+def test_a_subprotocol_beyond_ascii_ends_no_worker(attacked: Service) -> None:
+    with Socket(attacked, "/ws/accept?protocol=a", "Sec-WebSocket-Protocol: \x80\xff") as found:
+        assert found.response.status in (101, 400)
+    assert attacked.get("/slash/").json == "slash"
+
+
 def test_the_reason_of_a_close_is_a_text_of_at_most_123_bytes(attacked: Service) -> None:
     for text in ("\r\nX-Evil: yes", "\xe9" * 200, "\0" * 124):
         with Socket(attacked, "/ws/reason?value=" + quote(text)) as found:
@@ -158,6 +164,7 @@ def test_an_empty_or_impossible_host_does_not_get_into_a_url(attacked: Service, 
         "/whole/a%3fb",
         "/slash?next=//evil.com",
         "/slash?a=%0d%0aX:y",
+        "/slash",
     ],
 )
 def test_a_redirect_for_a_slash_stays_on_the_host(attacked: Service, target: str) -> None:
@@ -168,7 +175,16 @@ def test_a_redirect_for_a_slash_stays_on_the_host(attacked: Service, target: str
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.com/slash", "//evil.com/..", "/%2fevil.com/whole/x", "/\\evil.com/slash", "//evil.com", "/./slash"]
+    "target",
+    [
+        "//evil.com/slash",
+        "//evil.com/..",
+        "/%2fevil.com/whole/x",
+        "/\\evil.com/slash",
+        "//evil.com",
+        "/./slash",
+        "//evil.com/..;/slash",
+    ],
 )
 def test_a_path_that_looks_like_a_host_is_not_one(attacked: Service, target: str) -> None:
     found = attacked.get(target)
@@ -182,7 +198,12 @@ def test_a_redirect_to_a_folder_stays_on_the_host(attacked: Service, mount: str)
     assert found["location"].startswith(f"http://test{mount}/")
 
 
-FORWARDED = ["X-Forwarded-Host: evil.com", "X-Forwarded-Prefix: /evil", "Forwarded: host=evil.com;proto=https"]
+FORWARDED = [
+    "X-Forwarded-Host: evil.com",
+    "X-Forwarded-Prefix: /evil",
+    "Forwarded: host=evil.com;proto=https",
+    "X-Original-URL: /evil",
+]
 
 
 def test_a_proxy_is_believed_only_what_was_agreed(attacked: Service) -> None:
@@ -262,6 +283,11 @@ def test_the_landing_page_of_a_login_holds_nothing_of_the_request(attacked: Serv
     assert attacked.get("/docs/oauth2-redirect?code=%3Cscript%3E&state='\"&error=</script>").body == plain
 
 
+@pytest.mark.parametrize("target", ["/docs", "/redoc"])
+def test_a_page_holds_nothing_of_its_address(attacked: Service, target: str) -> None:
+    assert attacked.get(f"{target}?x=</script><script>alert(3)</script>").body == attacked.get(target).body
+
+
 def test_a_path_that_is_not_found_is_not_shown(attacked: Service) -> None:
     found = attacked.get("/%3Cscript%3Ealert(1)%3C/script%3E")
     assert (found["content-type"], found.json) == ("application/json", {"detail": "Not Found"})
@@ -316,6 +342,8 @@ NO_BASIC += [
     _basic(b"a:b")[:-2] + "\xe9",
     "Basic\tYTpi",
     "Bearer YTpi",
+    "Other x",
+    " ",
     "\xff",
     "Basic " + "YTpi" * 5000 + "a",
 ]
@@ -398,3 +426,12 @@ def test_in_debug_mode_the_text_of_an_error_is_escaped(attacked: Service) -> Non
     assert b"<script>alert" not in page.body
     assert b"&lt;script&gt;alert(1)" in page.body
     assert attacked.get(target)["content-type"] == "text/plain; charset=utf-8"
+
+
+# -- other origins -----------------------------------------------------------------------------------------------------------------
+
+
+def test_credentials_for_every_origin_are_warned_about(attacked: Service) -> None:
+    """Any site may then read what a visitor with cookies can; Starlette's middleware answers with the origin that asks."""
+    assert attacked.request("/open/", "Origin: https://evil.example", "Cookie: a=b").json == "hello"
+    attacked.saw("allow_credentials")

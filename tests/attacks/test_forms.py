@@ -50,6 +50,11 @@ REFUSED: dict[str, bytes] = {
     "a thousand parameters": disposition(b'name="a"' + b'; x="y"' * 1000),
     "a file name without end": disposition(b'name="file"; filename="' + b'\\"' * 20_000),
     "a line and nothing else": b"nothing\r\n",
+    "garbage": b"\0\xff" * 100,
+    "a megabyte of CR in a part's head": b"--X\r\n" + b"\r" * 1_000_000,
+    "a megabyte before the first boundary": b"x" * 1_000_000 + b"\r\n" + part(FIELD) + END,
+    "a file name of 200 KB": disposition(b'name="file"; filename="' + b"x" * 200_000 + b'"'),
+    "20,000 header fields in a part": part(FILE + b"\r\nX: y" * 20_000) + END,
 }
 
 
@@ -141,6 +146,32 @@ def test_a_charset_that_does_not_decode_leaves_latin_1(attacked: Service, charse
     assert (found.status, found.json) == (200, "\xff")
 
 
+@pytest.mark.parametrize(
+    ("target", "kind", "body", "where"),
+    [
+        ("/form", "application/json", b"{}", "a"),
+        ("/upload", "application/json", b"{}", "file"),
+        ("/form", URLENCODED.removeprefix("Content-Type: "), b"a=x&number=" + b"9" * 5000, "number"),
+        ("/upload", "multipart/form-data; boundary=X", b"", "file"),
+        ("/upload", "multipart/form-data; boundary=", b"----\r\n", "file"),
+        ("/upload", "multipart/form-data; boundary=\xe9", b"", "file"),
+    ],
+    ids=["JSON for a form", "JSON for a file", "5,000 digits", "nothing", "an empty boundary", "a boundary beyond ASCII"],
+)
+def test_a_form_without_what_is_asked_for_is_422(attacked: Service, target: str, kind: str, body: bytes, where: str) -> None:
+    found = post(attacked, target, body, f"Content-Type: {kind}")
+    assert (found.status, found.json["detail"][0]["loc"]) == (422, ["body", where])
+
+
+def test_a_login_that_is_not_utf_8_is_one(attacked: Service) -> None:
+    assert post(attacked, "/login", b"username=%ff&password=x", URLENCODED).json == "\ufffd"
+
+
+def test_a_multipart_in_a_file_is_the_files_content(attacked: Service) -> None:
+    head = b'Content-Disposition: form-data; name="files"; filename="f"\r\nContent-Type: multipart/mixed; boundary=Y'
+    assert post(attacked, "/uploads", part(head, b"--Y--") + END).json == [5]
+
+
 def test_a_malformed_form_is_a_line_in_the_log_at_most(attacked: Service) -> None:
     for body in (
         part(FIELD) + END + b"junk" * 100_000,
@@ -209,6 +240,7 @@ GROWING: dict[str, Callable[[int], bytes]] = {
     "CR LF": lambda n: part(FILE, b"\r\n" * (n // 2)) + END,
     "almost boundaries": lambda n: part(FILE, b"\r\n--" * (n // 4)) + END,
     "CR and one byte": lambda n: part(FILE, b"\r\n--X"[:4] * (n // 4) + b"-") + END,
+    "dashes": lambda n: part(FILE, b"-" * n) + END,
     "LF": lambda n: part(FILE, b"\n" * n) + END,
     "lines before": lambda n: b"\r\n" * (n // 2) + part(FILE) + END,
     "behind the end": lambda n: part(FILE) + END + b"\r\n" * (n // 2),
@@ -231,7 +263,7 @@ def test_eight_times_the_form_takes_nowhere_near_sixty_four_times_as_long(attack
     assert long < max(32 * short, 1.0)
 
 
-@pytest.mark.parametrize("piece", [b"&", b"%", b"+", b"a=%41"])
+@pytest.mark.parametrize("piece", [b"&", b"%", b"+", b";", b"=", b"a=%41"])
 def test_eight_times_the_urlencoded_form_takes_nowhere_near_sixty_four_times_as_long(attacked: Service, piece: bytes) -> None:
     short, long = (_seconds(attacked, b"a=" + piece * (size // len(piece)), URLENCODED) for size in (100_000, 800_000))
     assert long < max(32 * short, 1.0)

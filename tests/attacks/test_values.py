@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -26,6 +27,8 @@ PATHS: dict[str, tuple[int, object]] = {
     "/path/uuid/" + "z" * 36: (404, None),
     "/path/str/a%00b": (200, "a\0b"),
     "/path/str/a%2Fb": (404, None),
+    "/path/str/%00": (200, "\0"),
+    "/path/str/%c0%af": (200, "\ufffd" * 2),
     "/path/str/%ff": (200, "\ufffd"),
     "/path/str/%ed%a0%80": (200, "\ufffd" * 3),
     "/path/str/%": (200, "%"),
@@ -45,28 +48,51 @@ def test_a_value_in_a_path(attacked: Service, target: str) -> None:
         assert found.json == told
 
 
-INVALID = {
+INVALID: dict[str, list[str | bytes]] = {
     "integer": [DIGITS, "1e400", "0x10", "\0", "\u0665", "1" + "_" * 50],
     "number": ["0x10", "1e", "", "\0"],
     "exact": ["nan", "inf", "sNaN", "1e", "-", "1e99999999999999999999999999"],
-    "moment": ["99999999999999999", "1e400", "inf", "-inf", "nan", DIGITS, "2020-01-01T00:00:00+99:99", "0000-00-00T00:00"],
-    "day": ["99999999999999", "inf", "1e30", "0000-00-00", "99999-01-01", "2023-02-29", DIGITS],
-    "hour": ["99999999999", "inf", "1e400", "24:00:01", DIGITS],
-    "span": ["1e400", "inf", "nan", DIGITS, "P99999999999999999Y", f"P{DIGITS}D", "-999999999999", "99999999999999:00:00"],
+    "moment": [
+        "99999999999999999",
+        "99999999999999999999",
+        "1e30",
+        "1e400",
+        "inf",
+        "-inf",
+        "nan",
+        DIGITS,
+        "2020-01-01T00:00:00+99:99",
+        "0000-00-00T00:00",
+    ],
+    "day": ["99999999999999", "1e10", "inf", "1e30", "0000-00-00", "99999-01-01", "2023-02-29", DIGITS],
+    "hour": ["99999999999", "1e10", "inf", "1e400", "24:00:01", DIGITS],
+    "span": [
+        "1e308",
+        "1e400",
+        "P99999999999D",
+        "inf",
+        "nan",
+        DIGITS,
+        "P99999999999999999Y",
+        f"P{DIGITS}D",
+        "-999999999999",
+        "99999999999999:00:00",
+    ],
     "name": ["x", "0" * 10_000, "\0" * 16, "{" * 36],
-    "size": ["3", DIGITS, "small", "1.5"],
+    "size": ["3", DIGITS, "small", "1.5", b"\xed\xa0\x80"],
     "address": ["999.1.1.1", "1" * 30, DIGITS, "::1", "1.1.1.1/0"],
     "flag": ["\0", "2", "maybe"],
     "short": ["aaaaaa", "b", "a" * 10_000 + "b"],
-    "integers": ["x", DIGITS],
+    "letters": ["a" * 5000 + "!"],  # exponential with a matcher that goes back
+    "integers": ["x", DIGITS, "1&integers=x"],
 }
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name in INVALID for value in INVALID[name]], ids=lambda text: text[:24]
+    ("name", "value"), [(name, value) for name in INVALID for value in INVALID[name]], ids=lambda text: repr(text)[:24]
 )
-def test_a_value_that_its_type_does_not_have_is_422(attacked: Service, name: str, value: str) -> None:
-    found = attacked.get(f"/values?{name}={quote(value)}")
+def test_a_value_that_its_type_does_not_have_is_422(attacked: Service, name: str, value: str | bytes) -> None:
+    found = attacked.get(f"/values?{name}={quote(value, safe='&=')}")
     assert found.status == 422
     assert {error["loc"][1] for error in found.json["detail"]} == {name}
 
@@ -76,6 +102,7 @@ VALID = [
     ("number", "nan", "nan"),
     ("number", DIGITS, "inf"),
     ("exact", "1e999999999", "Decimal('1E+999999999')"),
+    ("exact", "1" * 5000, "Decimal('1111"),
     ("moment", "9999-12-31T23:59:59-23:59", "datetime.datetime(9999, 12, 31"),
     ("moment", "0001-01-01T00:00:00+23:59", "datetime.datetime(1, 1, 1"),
     ("span", "P999999999D", "datetime.timedelta(days=999999999)"),
@@ -105,6 +132,10 @@ def test_a_decimal_with_a_huge_exponent_is_answered_at_once(attacked: Service) -
 def test_a_query_of_thousands_of_parameters_is_read_and_a_longer_one_is_414(attacked: Service) -> None:
     assert attacked.get("/query?" + "&".join(["a=1"] * 3500)).json == 3500
     assert attacked.get("/query?" + "&" * 12_000 + "a=1").json == 1
+    assert attacked.get("/query?" + "=" * 12_000).json == 1
+    assert attacked.get("/values?" + "integers=1&" * 1000).status == 200
+    assert attacked.get("/values?&&&===&integer").status == 422
+    assert attacked.get("/values?integer=1&integer=2").json["seen"].startswith("(2, ")
     assert attacked.get("/query?" + "&".join(["a=1"] * 100_000)).status == 414
 
 
@@ -114,6 +145,8 @@ def test_a_strange_query_is_read(attacked: Service, query: str) -> None:
 
 
 COOKIES: dict[str, dict[str, str]] = {
+    ";;;=;a=b; c": {"a": "b", "": "c"},
+    "a=b; " * 6000: {"a": "b"},
     "a=1; a=2": {"a": "2"},
     "a": {"": "a"},
     "=__Host-a=1": {"": "__Host-a=1"},
@@ -154,6 +187,12 @@ def test_a_header_value_is_text_whatever_it_is(attacked: Service, value: str) ->
     assert attacked.request("/fields", f"X-Text: {value}").json == [value]
 
 
+@pytest.mark.parametrize("value", [DIGITS, "\xb2", "", "1e3"], ids=lambda value: value[:8])
+def test_a_header_that_is_no_number_is_422(attacked: Service, value: str) -> None:
+    found = attacked.request("/fields", "X-Text: a", f"X-Number: {value}")
+    assert (found.status, found.json["detail"][0]["loc"]) == (422, ["header", "x-number"])
+
+
 # -- JSON ----------------------------------------------------------------------------------------------------------------------
 
 JSON = "Content-Type: application/json"
@@ -172,6 +211,14 @@ NO_JSON: dict[str, bytes] = {
     "a control character": b'{"name":"a\0"}',
     "something behind": b'{"name":"a"} x',
     "white space": b" ",
+    "single quotes": b"{'name':'a'}",
+    "a comma at the end": b'{"name":"a",}',
+    "a line break in a text": b'{"name":"a\nb"}',
+    "NaN in what nobody looks at": b'{"name":"a","extra":{"x":NaN}}',
+    "100,000 arrays with their ends": b"[" * 100_000 + b"]" * 100_000,
+    "2,000 objects": b'{"a":' * 2000 + b"1" + b"}" * 2000,
+    "10,000 signs": b"-" * 10_000,
+    "half an escape": b'"\\u12',
     "bytes": b"\xa1",
 }
 
@@ -197,6 +244,60 @@ def test_what_is_json_after_all(attacked: Service, body: bytes) -> None:
     assert attacked.request("/item", JSON, method="POST", body=body).json["name"] == "é"
 
 
+def _member(text: bytes) -> bytes:
+    return b'{"name":"a",' + text + b"}"
+
+
+EVERYTHING: dict[str, tuple[int, bytes]] = {
+    "nothing": (422, b""),
+    "null": (422, b"null"),
+    "a list": (422, b"[]"),
+    "an escaped NUL": (200, b'{"name":"\\u0000"}'),
+    "an int of 4,000 digits": (200, _member(b'"count":' + b"9" * 4000)),
+    "a float of 400 digits": (422, _member(b'"price":' + b"9" * 400)),
+    "a year beyond 9999": (422, _member(b'"when":1e30')),
+    "the last moment, west of Greenwich": (200, _member(b'"when":"9999-12-31T23:59:59-23:59"')),
+    "the first moment, east of Greenwich": (200, _member(b'"when":"0001-01-01T00:00:00+23:59"')),
+    "an offset of 25 hours": (422, _member(b'"when":"2020-01-01T00:00:00+25:00"')),
+    "a day beyond all": (422, _member(b'"day":1e20')),
+    "a time beyond all": (422, _member(b'"hour":1e20')),
+    "a duration beyond all": (422, _member(b'"span":1e308')),
+    "a duration of a trillion years": (422, _member(b'"span":"P999999999999Y"')),
+    "a decimal of a billion digits": (200, _member(b'"exact":"1e999999999"')),
+    "a decimal that is no number": (422, _member(b'"exact":"sNaN"')),
+    "no UUID": (422, _member(b'"key":"x"')),
+    "bytes that are not text": (422, _member(b'"data":"\xff"')),
+    "fifty thousand keys": (200, _member(b'"extra":{' + b",".join(b'"%d":0' % n for n in range(50_000)) + b"}")),
+    "a text of 3 MB": (200, b'{"name":"' + b"a" * 3_000_000 + b'"}'),
+}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_a_member_of_any_type_is_taken_or_refused(attacked: Service, name: str) -> None:
+    status, body = EVERYTHING[name]
+    found = attacked.request("/everything", JSON, method="POST", body=body)
+    assert found.status == status, found.body[:300]
+    assert isinstance(found.json, dict)
+
+
+GROWING: dict[str, Callable[[int], bytes]] = {
+    "texts": lambda n: b'["' + b"\\u0041" * (n // 6) + b'"]',
+    "numbers": lambda n: b"[" + b"1e5," * (n // 4) + b"0]",
+    "brackets": lambda n: b"[" * n,
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_eight_times_the_json_takes_nowhere_near_sixty_four_times_as_long(attacked: Service, name: str) -> None:
+    def seconds(size: int) -> float:
+        begun_s = time.perf_counter()
+        assert attacked.request("/anything", JSON, method="POST", body=GROWING[name](size)).status in (200, 422)
+        return time.perf_counter() - begun_s
+
+    short, long = (min(seconds(size) for _ in range(3)) for size in (100_000, 800_000))
+    assert long < max(32 * short, 1.0)
+
+
 @pytest.mark.parametrize(
     "value",
     [b'"' + DIGITS.encode() + b'"', b'"1e400"', b"1.5", b"[]", b"{}", b"null", b"true0"],
@@ -207,7 +308,19 @@ def test_a_number_in_json_that_is_none_is_422(attacked: Service, value: bytes) -
 
 
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/\xff", "", "application/x-www-form-urlencoded", "multipart/form-data", "json"]
+    "kind",
+    [
+        "text/plain",
+        "application/xml",
+        "application/\xff",
+        "\xff\xfe",
+        "",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "json",
+        "a/b" * 1000,
+    ],
+    ids=lambda kind: kind[:20],
 )
 def test_a_body_that_does_not_say_it_is_json_is_not_taken_for_it(attacked: Service, kind: str) -> None:
     """A page elsewhere can send such a body with a user's cookies; JSON it can not send without asking first (CORS)."""

@@ -31,6 +31,7 @@ from fastapi import (
     UploadFile,
     WebSocket,
 )
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, PlainTextResponse, RedirectResponse, StreamingResponse
 from fastapi.security import (
@@ -42,6 +43,7 @@ from fastapi.security import (
     HTTPBearer,
     HTTPDigest,
     OAuth2PasswordBearer,
+    OAuth2PasswordRequestForm,
 )
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
@@ -73,6 +75,20 @@ class Item(BaseModel):
     name: str
     price: float = 0
     count: int = 0
+
+
+class Everything(BaseModel):
+    name: str
+    count: int = 0
+    price: float = 0
+    when: datetime | None = None
+    day: date | None = None
+    hour: time | None = None
+    span: timedelta | None = None
+    exact: Decimal | None = None
+    key: UUID | None = None
+    data: bytes | None = None
+    extra: dict[str, Any] = {}
 
 
 @app.get("/path/int/{value}")
@@ -115,9 +131,10 @@ async def values(
     address: IPv4Address | None = None,
     flag: bool = False,
     short: Annotated[str, Query(max_length=5, pattern="^a*$")] = "",
+    letters: Annotated[str, Query(pattern="^(a+)+$")] = "a",
     integers: Annotated[tuple[int, ...], Query()] = (),
 ) -> dict[str, str]:
-    given = (integer, number, exact, moment, day, hour, span, name, data, size, address, flag, short, integers)
+    given = (integer, number, exact, moment, day, hour, span, name, data, size, address, flag, short, letters, integers)
     return {"seen": repr(given)[:200]}
 
 
@@ -154,12 +171,19 @@ async def session(request: Request) -> int:
 
 
 @app.get("/fields")
-async def fields(x_text: Annotated[str, Header()], x_list: Annotated[tuple[str, ...], Header()] = ()) -> list[str]:
+async def fields(
+    x_text: Annotated[str, Header()], x_list: Annotated[tuple[str, ...], Header()] = (), x_number: Annotated[int, Header()] = 0
+) -> list[str]:
     return [x_text, *x_list]
 
 
 @app.post("/item")
 async def item(item: Item) -> Item:
+    return item
+
+
+@app.post("/everything")
+async def everything(item: Everything) -> Everything:
     return item
 
 
@@ -177,8 +201,13 @@ async def raw_json(request: Request) -> str:
 
 
 @app.post("/form")
-async def form(a: Annotated[str, Form()]) -> str:
+async def form(a: Annotated[str, Form()], number: Annotated[int, Form()] = 0) -> str:
     return a
+
+
+@app.post("/login")
+async def login(given: Annotated[OAuth2PasswordRequestForm, Depends()]) -> str:
+    return given.username
 
 
 @app.post("/any-form")
@@ -326,6 +355,17 @@ async def url(request: Request) -> dict[str, str]:
 trusting = FastAPI()
 trusting.add_middleware(TrustedHostMiddleware, allowed_hosts=["good.example", "*.good.example"])
 trusting.mount("/", app)
+
+open_to_all = FastAPI()
+open_to_all.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=True)
+
+
+@open_to_all.get("/")
+async def hello() -> str:
+    return "hello"
+
+
+app.mount("/open", open_to_all)
 
 
 # -- credentials ---------------------------------------------------------------------------------------------------------------
