@@ -182,7 +182,7 @@ class FastAPI(Verbs, Starlette):
             )
         self.root_path = root_path
         self.state = State()
-        self._overrides = Overrides()
+        self._overrides: Any = Overrides()
         self.router: APIRouter = APIRouter(
             routes=routes,
             redirect_slashes=redirect_slashes,
@@ -218,12 +218,14 @@ class FastAPI(Verbs, Starlette):
 
     @property
     def dependency_overrides(self) -> dict[Callable[..., Any], Callable[..., Any]]:
-        """Replacements of dependencies by original callable, effective from the next request; for tests."""
-        return self._overrides
+        """Replacements of dependencies by original callable, for whatever is resolved from then on; for tests."""
+        return self._overrides  # type: ignore[no-any-return]
 
     @dependency_overrides.setter
     def dependency_overrides(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]] | None) -> None:
-        self._overrides = overrides if isinstance(overrides, Overrides) else Overrides(overrides or {})
+        if isinstance(self._overrides, Overrides):
+            self._overrides.changed()
+        self._overrides = overrides  # a dict of the user's stays the one that the user has, and is compared at each request
         changes.count += 1
 
     # -- documentation ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ Read `tercel.analyse.planner` next, which makes plans.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ __all__ = [
     "ReadBody",
     "Render",
     "Repeat",
+    "Replan",
     "Resolve",
     "Step",
     "Style",
@@ -197,6 +198,24 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Replan:
+    """Go on with a plan made anew, if overrides of dependencies were written since this one was made.
+
+    Stands where code of the user's has run and dependencies follow that can be overridden.
+
+    Args:
+        number: one-based among the steps of this kind; up to its own one of this number the new plan has the same steps.
+        written: empty until overrides are written.
+        again: makes the new plan, given the number.
+    """
+
+    number: int
+    written: Sized
+    again: Callable[[int], Plan]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Stop with 422 (a WebSocket: close code 1008) if anything was collected."""
 
@@ -231,7 +250,7 @@ class Render:
     origin: Origin
 
 
-Step: TypeAlias = ReadBody | Take | TakeBody | Inject | Resolve | Repeat | Mark | Check | Invoke | Render
+Step: TypeAlias = ReadBody | Take | TakeBody | Inject | Resolve | Repeat | Replan | Mark | Check | Invoke | Render
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +303,8 @@ def describe(step: Step) -> str:
             text = f"{slot} = {callee.style} {callee}{lives}{guard}"
         case Repeat(of=of):
             text = f"repeat the errors of {of}"
+        case Replan():
+            text = "plan the rest anew if overrides were written meanwhile"
         case Mark(of=of):
             text = f"mark the errors before {of}"
         case Check():

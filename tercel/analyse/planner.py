@@ -12,7 +12,7 @@ import functools
 import inspect
 import keyword
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -39,15 +39,17 @@ from tercel.plan import (
     ReadBody,
     Render,
     Repeat,
+    Replan,
     Resolve,
     Step,
     Take,
     TakeBody,
 )
 
-__all__ = ["Overrides", "Planner", "endpoint_context", "plan_http", "plan_tree", "plan_websocket"]
+__all__ = ["InForce", "Overrides", "Planner", "endpoint_context", "plan_http", "plan_tree", "plan_websocket"]
 
 Overrides = Mapping[Callable[..., Any], Callable[..., Any]]
+_SCHEMES = "tercel.declare.security"  # not imported for its name alone
 _RESERVED = frozenset({"ex", "errors", "scope", "body", "headers", "query", "cookies", "path", "result", "FAILED"})
 
 
@@ -73,6 +75,21 @@ def endpoint_context(fn: Any) -> Mapping[str, Any]:
         return {}
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The overrides that a plan is made for.
+
+    Args:
+        at: overrides by the number of the `Replan` step from which on they are in force; 0 is the beginning.
+        written: empty until others are written; None when that is not noticed, and the plan has no such steps.
+        again: makes the plan anew with the overrides that are there now, from the step with a number on.
+    """
+
+    at: Mapping[int, Overrides]
+    written: Sized | None = None
+    again: Callable[[int], Plan] | None = None
+
+
 @dataclass(slots=True)
 class _Inputs:
     """The arguments of one callable: names with slots, and the slots that may be FAILED."""
@@ -84,10 +101,13 @@ class _Inputs:
 class Planner:
     """Walks a tree once; what is known about slots so far is in its attributes."""
 
-    def __init__(self, kind: Literal["http", "websocket"], embed: bool, overrides: Overrides, body_slot: str | None) -> None:
+    def __init__(self, kind: Literal["http", "websocket"], embed: bool, in_force: InForce, body_slot: str | None) -> None:
         self.kind = kind
         self.embed = embed
-        self.overrides = overrides
+        self.in_force = in_force
+        self.overrides = in_force.at[0]
+        self.has_called = False
+        self.replans = 0
         self.body_slot = body_slot
         self.steps: list[Step] = []
         self.names = set(_RESERVED)
@@ -129,9 +149,11 @@ class Planner:
 
     def dependency(self, sub: Dependant) -> str:
         """The slot with a dependency's value: that of an earlier use within the request, or of a call made here."""
-        used = self.overridden(sub)
         key = cache_key(sub, self.uses_scopes)
         known = self.values.get(key) if sub.use_cache else None
+        if known is None:
+            self.reconsider(sub)
+        used = self.overridden(sub)
         origin = locate(used.call, f"Depends({getattr(used.call, '__name__', type(used.call).__name__)})")
         if known is not None and not _has_uncached(used):
             if known in self.fallible:
@@ -155,7 +177,18 @@ class Planner:
         until: Literal["function", "request"] = "function" if sub.scope == "function" else "request"
         self.steps.append(Resolve(slot, callee, tuple(inputs.fallible), until, False, origin))
         self.values.setdefault(key, slot)
+        self.has_called = self.has_called or not _is_scheme(used.call)
         return slot
+
+    def reconsider(self, sub: Dependant) -> None:
+        """Looks whether overrides were written, where code of the user's may have done so since the last look."""
+        written, again = self.in_force.written, self.in_force.again
+        if written is None or again is None or not self.has_called:
+            return
+        self.has_called = False
+        self.replans += 1
+        self.overrides = self.in_force.at.get(self.replans, self.overrides)
+        self.steps.append(Replan(self.replans, written, again, locate(sub.call, "overrides")))
 
     def overridden(self, sub: Dependant) -> Dependant:
         if not self.overrides or sub.call is None:
@@ -251,7 +284,7 @@ class Planner:
 
 def _is_scheme(call: Any) -> bool:
     """Whether a security scheme is called as it is here: it reads headers, and nothing else of the request."""
-    return getattr(type(call).__call__, "__module__", None) == SecurityScopes.__module__
+    return getattr(type(call).__call__, "__module__", None) == _SCHEMES
 
 
 def _scopes(scopes: tuple[str, ...]) -> SecurityScopes:
@@ -283,13 +316,13 @@ def _read_body(planner: Planner, route: Any, form_limits: Mapping[str, int] | No
     )
 
 
-def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Renderer, form_limits: Mapping[str, int] | None) -> Plan:
+def plan_http(route: Any, *, title: str, in_force: InForce, renderer: Renderer, form_limits: Mapping[str, int] | None) -> Plan:
     """The plan of a path operation.
 
     Args:
         route: an object with `dependant`, `body_field`, `strict_content_type` and `_embed_body_fields`, as `APIRoute` has.
         title: method and path.
-        overrides: replacements of dependencies in force.
+        in_force: replacements of dependencies.
         renderer: what becomes of the result.
         form_limits: limits of this route's forms over those in force, or None.
 
@@ -298,7 +331,7 @@ def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Rendere
     """
     dependant: Dependant = route.dependant
     origin = locate(dependant.call, title)
-    planner = Planner("http", bool(route._embed_body_fields), overrides, None)
+    planner = Planner("http", bool(route._embed_body_fields), in_force, None)
     _read_body(planner, route, form_limits, origin)
     inputs = planner.solve(dependant)
     steps = planner.finished()
@@ -321,10 +354,10 @@ def plan_http(route: Any, *, title: str, overrides: Overrides, renderer: Rendere
     )
 
 
-def plan_websocket(dependant: Dependant, *, title: str, embed: bool, overrides: Overrides) -> Plan:
+def plan_websocket(dependant: Dependant, *, title: str, embed: bool, in_force: InForce) -> Plan:
     """The plan of a WebSocket endpoint; its dependencies run before the handshake is answered."""
     origin = locate(dependant.call, title)
-    planner = Planner("websocket", embed, overrides, None)
+    planner = Planner("websocket", embed, in_force, None)
     inputs = planner.solve(dependant)
     steps = planner.finished()
     steps.append(Check(None, origin))
@@ -344,10 +377,10 @@ def plan_websocket(dependant: Dependant, *, title: str, embed: bool, overrides: 
     )
 
 
-def plan_tree(dependant: Dependant, *, title: str, overrides: Overrides) -> Plan:
+def plan_tree(dependant: Dependant, title: str, in_force: InForce) -> Plan:
     """The plan of dependencies alone, with nothing to call at the end: frontends have such."""
     origin = locate(dependant.call, title)
-    planner = Planner("http", False, overrides, None)
+    planner = Planner("http", False, in_force, None)
     planner.solve(dependant)
     return Plan(
         title=title,

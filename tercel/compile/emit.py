@@ -13,7 +13,7 @@ from typing import Any, assert_never
 from starlette.responses import Response
 
 from tercel.compile import support
-from tercel.compile.interpret import Handler
+from tercel.compile.interpret import Handler, Replanned, answer_rest
 from tercel.compile.scopes import LEFT, RequestScope
 from tercel.compile.source import SourceUnit, comment, identifier
 from tercel.compile.streams import stream_response
@@ -29,6 +29,7 @@ from tercel.plan import (
     ReadBody,
     Render,
     Repeat,
+    Replan,
     Resolve,
     Step,
     Take,
@@ -121,6 +122,8 @@ class _Emitter:
             case Repeat():
                 self.unit.line(f"if {step.of} is {self.failed}:")
                 self.unit.line(f"    errors.extend(errors[{self.marks[step.of]}:{self.ends[step.of]}])")
+            case Replan():
+                self.replan(step)
             case Check():
                 self.check(step)
             case Invoke():
@@ -151,7 +154,14 @@ class _Emitter:
             results.append(self.data)
         unit.line(f"return {', '.join(results)}")
         unit.indent -= 1
-        unit.line(f"{', '.join(results)} = await {self.use(support.in_thread)}({name})")
+        done = f"await {self.use(support.in_thread)}({name})"
+        if any(isinstance(step, Replan) for step in run):
+            outcome = unit.local("done")
+            unit.line(f"{outcome} = {done}")
+            unit.line(f"if {self.use(isinstance)}({outcome}, {self.use(Replanned)}):")
+            self.answer_rest(f"{outcome}.step", f"{{**{self.use(locals)}(), **{outcome}.values}}")
+            done = outcome
+        unit.line(f"{', '.join(results)} = {done}")
 
     @property
     def failed(self) -> str:
@@ -303,6 +313,19 @@ class _Emitter:
         response = self.unit.bind(Response, "Response")
         self.unit.line(f"{self.data} = None if {self.use(isinstance)}({value}, {response}) else {dump}({value}, ex)")
 
+    def replan(self, step: Replan) -> None:
+        """The rest by a plan made anew, if overrides were written; a function in a worker thread leaves that to the handler."""
+        self.unit.line(f"if {self.unit.bind(step.written, 'overrides_written')}:")
+        name = self.unit.bind(step, "REPLAN")
+        if self.in_hop:
+            self.unit.line(f"    return {self.use(Replanned)}({name}, {self.use(locals)}())")
+        else:
+            self.answer_rest(name, f"{self.use(locals)}()")
+
+    def answer_rest(self, step: str, values: str) -> None:
+        early = f", {self.early_name}" if self.early else ""
+        self.unit.line(f"    return await {self.use(answer_rest)}({self.plan_name}, {step}, ex, {values}{early})")
+
     # -- the response ------------------------------------------------------------------------------------------------------------
 
     def leave_function(self) -> None:
@@ -364,7 +387,7 @@ def runs(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
         end = index + 1
         if _in_thread(steps[index]):
             ahead = end
-            while ahead < len(steps) and (_in_thread(steps[ahead]) or isinstance(steps[ahead], Take | Inject | Check)):
+            while ahead < len(steps) and (_in_thread(steps[ahead]) or isinstance(steps[ahead], Take | Inject | Check | Replan)):
                 ahead += 1
                 if _in_thread(steps[ahead - 1]):
                     end = ahead

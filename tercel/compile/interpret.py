@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from starlette.requests import Request
@@ -20,9 +21,24 @@ from tercel.http.asgi import ASGIExchange
 from tercel.http.errors import ResponseValidationError
 from tercel.http.exchange import Exchange
 from tercel.http.threads import contextmanager_in_threadpool
-from tercel.plan import FAILED, Callee, Check, Inject, Invoke, Mark, Plan, ReadBody, Render, Repeat, Resolve, Take, TakeBody
+from tercel.plan import (
+    FAILED,
+    Callee,
+    Check,
+    Inject,
+    Invoke,
+    Mark,
+    Plan,
+    ReadBody,
+    Render,
+    Repeat,
+    Replan,
+    Resolve,
+    Take,
+    TakeBody,
+)
 
-__all__ = ["Handler", "PlanRun", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
+__all__ = ["Handler", "PlanRun", "Replanned", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
 
 Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
@@ -40,10 +56,12 @@ class PlanRun:
         self.marks: dict[str, tuple[int, int]] = {}
         self.sources: dict[str, Any] = {}
 
-    async def run(self) -> Response | None:
-        """Runs the steps; what the last one returns is the response, if there is one to return."""
+    async def run(self, index: int = 0) -> Response | None:
+        """Runs the steps, from the one at an index; what the last one returns is the response, if there is one to return."""
         response = None
-        for step in self.plan.steps:
+        while index < len(self.plan.steps):
+            step = self.plan.steps[index]
+            index += 1
             match step:
                 case ReadBody():
                     await self.read_body(step)
@@ -61,6 +79,9 @@ class PlanRun:
                     if self.values[step.of] is FAILED:
                         start, end = self.marks[step.of]
                         self.errors.extend(self.errors[start:end])
+                case Replan():
+                    if step.written:
+                        index = self.replan(step)
                 case Check():
                     if self.errors:
                         body = self.values.get(step.body or "", support.Undefined)
@@ -72,6 +93,17 @@ class PlanRun:
                 case _:
                     assert_never(step)
         return response
+
+    def replan(self, step: Replan) -> int:
+        """Takes a plan made anew in place of this one, and returns the index in it at which to go on."""
+        self.plan = step.again(step.number)
+        done = next(
+            index for index, other in enumerate(self.plan.steps, 1) if isinstance(other, Replan) and other.number == step.number
+        )
+        for passed in self.plan.steps[:done]:
+            if isinstance(passed, Mark):  # not taken where the old plan had no use for it: none of its errors are repeated
+                self.marks.setdefault(passed.of, (len(self.errors), len(self.errors)))
+        return done
 
     def source(self, place: str) -> Any:
         source = self.sources.get(place)
@@ -151,6 +183,9 @@ class PlanRun:
             except ResponseValidationError as error:
                 raise support.with_context(error, self.plan, self.ex) from None
             response = renderer.response(value, injected, background)
+        return await self.deliver(response)
+
+    async def deliver(self, response: Response) -> Response | None:
         return await self.scope.deliver(self.ex, response)  # type: ignore[no-any-return]
 
 
@@ -162,20 +197,20 @@ async def _call(callee: Callee, arguments: dict[str, Any]) -> Any:
     return await support.in_thread(callee.fn, **arguments)
 
 
-class _DeliveringScope(RequestScope):
-    """A request scope that sends the response once the generators of the function are left."""
+class _AnsweringRun(PlanRun):
+    """A run within a `RequestScope` that sends the response once the generators of the function are left."""
 
-    async def deliver(self, ex: Exchange, response: Response) -> None:
-        await self.leave_function()
-        await support.respond_with(ex, response)
+    async def deliver(self, response: Response) -> None:
+        await self.scope.leave_function()
+        await support.respond_with(self.ex, response)
 
 
 def interpreted_handler(plan: Plan) -> Handler:
     """A handler that runs a plan for each exchange and answers it."""
 
     async def handle(ex: Exchange) -> None:
-        async with _DeliveringScope(ex) as scope:
-            await PlanRun(plan, ex, scope).run()
+        async with RequestScope(ex) as scope:
+            await _AnsweringRun(plan, ex, scope).run()
 
     return handle
 
@@ -196,6 +231,50 @@ async def run_plan(plan: Plan, ex: Exchange, scope: RequestScope) -> tuple[Respo
     await run.run()
     found: dict[str, Any] = {step.what: run.values[step.slot] for step in plan.steps if isinstance(step, Inject)}
     return found.get("response"), found.get("background")
+
+
+# -- for generated handlers whose plan is out of date -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Replanned:
+    """What a generated function in a worker thread returns when overrides were written meanwhile.
+
+    Args:
+        step: where that was noticed.
+        values: those of the function's variables.
+    """
+
+    step: Replan
+    values: dict[str, Any]
+
+
+async def answer_rest(plan: Plan, step: Replan, ex: Any, values: dict[str, Any], early: Any = FAILED) -> None:
+    """Answers what is left of a request, when the overrides that its generated handler was made for are not those in force.
+
+    Args:
+        plan: of the handler.
+        step: how far it has come.
+        values: its local variables: slots by name, `errors`, and `scope` where it has one.
+        early: the value of a body that was validated from its bytes.
+    """
+    scope: RequestScope | None = values.get("scope")
+    if scope is None:
+        scope = RequestScope(ex, strict=plan.kind == "http")
+        for done in plan.steps:
+            if isinstance(done, Inject) and done.what == "background" and done.slot in values:
+                scope.background(values[done.slot])
+    try:
+        async with scope:
+            run = _AnsweringRun(plan, ex, scope)
+            run.values = values
+            run.errors = values.get("errors", run.errors)
+            body = next((step.slot for step in plan.steps if isinstance(step, ReadBody)), "")
+            if early is not FAILED and isinstance(values.get(body), bytes):
+                values[body] = support.parse_early(values[body], plan, ex)
+            await run.run(run.replan(step))
+    finally:
+        scope.is_over = True
 
 
 # -- for wrapped handlers ----------------------------------------------------------------------------------------------------------

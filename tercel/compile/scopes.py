@@ -173,8 +173,12 @@ class RequestScope:
         ex: the exchange; below whatever may cancel by anyio (middleware, a server, a task group) the exit of asynchronous
             generators is shielded from it, so that a client that goes away or a timeout cannot keep a dependency from cleaning up.
         strict: an exception that a dependency swallowed is an error (HTTP), or simply over (WebSocket).
+
+    Attributes:
+        is_over: everything was left, by what has done the rest of the handler's work (`tercel.compile.interpret.answer_rest`).
     """
 
+    is_over = False
     # Attributes of the class until they are needed: a scope is made for each request, and most have one generator.
     _strict = True
     _shield: CancelScope | None = None
@@ -269,6 +273,8 @@ class RequestScope:
 
     async def leave_raised(self, exc: BaseException) -> bool:
         """Leaves everything with the exception on its way out; True when it was swallowed."""
+        if self.is_over:
+            return False
         if self._never_entered() and isinstance(exc, StopAsyncIteration):
             error = RuntimeError("generator didn't yield")
             if await self._leave_failed(error):

@@ -41,6 +41,7 @@ __all__ = [
     "last_values",
     "limited",
     "model_at_once",
+    "parse_early",
     "parse_cookies",
     "read_form",
     "read_json",
@@ -267,10 +268,22 @@ def check(errors: list[Any], body: Any, early: Any, plan: Plan, ex: Any) -> Exce
         return WebSocketRequestValidationError(errors, endpoint_ctx=context)
     if early is not FAILED and isinstance(body, bytes):
         try:
-            body = parse_json(body)
-        except json.JSONDecodeError as error:
-            return json_invalid(error, context)
+            body = parse_early(body, plan, ex)
+        except RequestValidationError as error:
+            return error
     return RequestValidationError(errors, body=None if body is Undefined else body, endpoint_ctx=context)
+
+
+def parse_early(body: bytes, plan: Plan, ex: Any) -> Any:
+    """The parsed form of a body that was validated from its bytes, for whoever needs it after all.
+
+    Raises:
+        RequestValidationError: 422; pydantic takes some that are not JSON.
+    """
+    try:
+        return parse_json(body)
+    except json.JSONDecodeError as error:
+        raise json_invalid(error, context_of(plan, ex)) from error
 
 
 def with_context(error: ResponseValidationError, plan: Plan, ex: Any) -> ResponseValidationError:

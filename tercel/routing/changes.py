@@ -102,15 +102,26 @@ class RouteList(_Watched, list[T], Generic[T]):
 
 
 class Overrides(_Watched, dict[Callable[..., Any], Callable[..., Any]]):
-    """`dependency_overrides`: replacements by original callable, effective from the next request."""
+    """`dependency_overrides`: replacements by original callable, effective for whatever is resolved afterwards.
+
+    Attributes:
+        written: empty until the next change, which puts another in its place: a plan that has kept it sees so by its truth.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.written: list[int] = []
         self.changed()
 
+    def changed(self) -> None:
+        super().changed()
+        self.written.append(self.version)
+        self.written = []
+
     def __setitem__(self, key: Callable[..., Any], value: Callable[..., Any]) -> None:
-        super().__setitem__(key, value)
-        self.changed()
+        if key not in self or self[key] is not value:
+            super().__setitem__(key, value)
+            self.changed()
 
     def __delitem__(self, key: Callable[..., Any]) -> None:
         super().__delitem__(key)

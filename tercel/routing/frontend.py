@@ -12,6 +12,7 @@ import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from email.message import Message
+from functools import partial
 from typing import Any, Literal, cast
 
 from starlette._utils import get_route_path
@@ -31,7 +32,7 @@ from tercel.declare.markers import Depends
 from tercel.http.asgi import ASGIExchange
 from tercel.http.errors import DeclarationAssertion
 from tercel.http.threads import run_in_threadpool
-from tercel.routing.operation import overrides_of
+from tercel.routing.overriding import plan_under_overrides
 
 __all__ = [
     "CheckDir",
@@ -279,6 +280,7 @@ class FrontendGroup(BaseRoute):
     def app_for(self, prefix: str, dependencies: Sequence[Depends], provider: Any) -> ASGIApp:
         """The ASGI application of the group under a prefix, with the dependencies of the routers around."""
         dependant = dependant_of("", _nothing, dependencies)
+        planner = partial(plan_tree, dependant, "frontend")
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             found = self._find(scope, prefix)
@@ -290,7 +292,7 @@ class FrontendGroup(BaseRoute):
                 await frontend.handle(scope, receive, send)
                 return
             ex = ASGIExchange(scope, receive, send, Request(scope, receive, send))
-            plan = plan_tree(dependant, title="frontend", overrides=overrides_of(provider))
+            plan = plan_under_overrides(provider, planner)
             async with RequestScope(ex) as request_scope:
                 injected, background = await run_plan(plan, ex, request_scope)
                 response = await frontend.app.get_response_for_scope(scope)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from tercel.analyse.dependant import Dependant, is_generator, shape, style_of
-from tercel.analyse.planner import plan_http, plan_websocket
+from tercel.analyse.planner import InForce, plan_http, plan_websocket
 from tercel.analyse.results import Renderer, StreamKind
 from tercel.compile.emit import compile_plan, emit
 from tercel.compile.interpret import Handler, interpreted_handler, interpreted_socket, response_to
@@ -32,8 +32,9 @@ from tercel.http.limits import FormLimits, with_body_limit
 from tercel.http.websocket import websocket_of
 from tercel.plan import Plan
 from tercel.routing import patched
-from tercel.routing.changes import Overrides, changes
+from tercel.routing.changes import changes
 from tercel.routing.handled import Handled, watch_tree
+from tercel.routing.overriding import overrides_key, overrides_of, plan_under_overrides
 from tercel.routing.replaced import replacements
 
 __all__ = ["Engine", "Operation", "SocketOperation", "request_response", "websocket_session"]
@@ -45,10 +46,6 @@ RequestHandler = Callable[[Request], Awaitable[Response] | Response]
 def engine_of(provider: Any) -> Engine:
     """The engine of the application that a route belongs to; compiled unless it says otherwise."""
     return "interpreted" if getattr(provider, "engine", "compiled") == "interpreted" else "compiled"
-
-
-def overrides_of(provider: Any) -> Mapping[Any, Any]:
-    return getattr(provider, "dependency_overrides", None) or {}
 
 
 def renderer_of(route: Handled) -> Renderer:
@@ -98,14 +95,12 @@ class _Planned:
         """As a closure would: the copy of a route has its handler in common with the original."""
         return self
 
-    def _refresh(self, provider: Any, make: Callable[[Mapping[Any, Any]], Plan]) -> Plan:
-        overrides = overrides_of(provider)
-        # Dicts of other providers than ours have no version: their contents are compared.
-        key = overrides.version if isinstance(overrides, Overrides) else tuple(overrides.items())
+    def _refresh(self, provider: Any, make: Callable[[InForce], Plan]) -> Plan:
+        key = overrides_key(overrides_of(provider))
         if self._plan is None or key != self._key or self._has_changed():
             watch_tree(self._dependant)
             self._shape, self._seen = shape(self._dependant), changes.touched
-            self._plan, self._key, self._handler = make(overrides), key, None
+            self._plan, self._key, self._handler = plan_under_overrides(provider, make), key, None
         return self._plan
 
     def _has_changed(self) -> bool:
@@ -135,10 +130,10 @@ class Operation(_Planned):
         route = self.route
         return self._refresh(
             route.dependency_overrides_provider,
-            lambda overrides: plan_http(
+            lambda in_force: plan_http(
                 route,
                 title=f"{next(iter(sorted(route.methods)), 'ANY')} {route.path_format}",
-                overrides=overrides,
+                in_force=in_force,
                 renderer=renderer_of(route),
                 form_limits=cast(Mapping[str, int], self.form_limits) or None,
             ),
@@ -220,7 +215,7 @@ class SocketOperation(_Planned):
     def plan(self) -> Plan:
         return self._refresh(
             self.dependency_overrides_provider,
-            lambda overrides: plan_websocket(self.dependant, title=f"WS {self.path_format}", embed=self.embed, overrides=overrides),
+            lambda in_force: plan_websocket(self.dependant, title=f"WS {self.path_format}", embed=self.embed, in_force=in_force),
         )
 
     def handler(self) -> Handler:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -22,7 +23,7 @@ from starlette.websockets import WebSocket
 from tercel.analyse.dependant import CacheKey, Dependant, shape, style_of
 from tercel.analyse.fields import ModelField, Undefined
 from tercel.analyse.origins import locate
-from tercel.analyse.planner import Planner, endpoint_context
+from tercel.analyse.planner import InForce, Planner, endpoint_context
 from tercel.analyse.results import Renderer, add_injected
 from tercel.compile import support
 from tercel.compile.interpret import PlanRun, StackScope
@@ -37,6 +38,7 @@ from tercel.http.status import is_body_allowed_for_status_code
 from tercel.http.threads import run_in_threadpool
 from tercel.plan import FAILED, Inject, Plan, ReadBody, Render
 from tercel.routing.handled import Handled
+from tercel.routing.overriding import overrides_key, overrides_of, plan_under_overrides
 from tercel.routing.replaced import replacements
 
 if TYPE_CHECKING:
@@ -86,30 +88,34 @@ class SolvedDependency:
     dependency_cache: dict[CacheKey, Any]
 
 
-@dataclass(frozen=True)
-class _Solution:
-    """How to solve a tree: its plan, the arguments it comes to, and where the values that may be shared are.
+@dataclass(frozen=True, kw_only=True)
+class _TreePlan(Plan):
+    """A plan of dependencies with the arguments they come to, and where the values that may be shared are."""
 
-    The tree and the overrides are kept, so that what they are known by (`id`) stays theirs.
-    """
-
-    dependant: Dependant
-    overrides: Sequence[Any]
-    shape: Any
-    plan: Plan
     args: Sequence[tuple[str, str]]
     slots: Mapping[CacheKey, str]
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """How to solve a tree. Tree, provider and overrides are kept, so that what they are known by (`id`) stays theirs."""
+
+    dependant: Dependant
+    provider: Any
+    overrides: Sequence[Any]
+    shape: Any
+    plan: _TreePlan
 
 
 _solutions: dict[Any, _Solution] = {}
 
 
-def _plan(dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any, Any], known: Mapping[CacheKey, Any]) -> _Solution:
-    planner = Planner(kind, embed, overrides, "body")
+def _plan(dependant: Dependant, kind: Kind, embed: bool, known: Mapping[CacheKey, Any], in_force: InForce) -> _TreePlan:
+    planner = Planner(kind, embed, in_force, "body")
     for number, key in enumerate(known):
         planner.values[key] = planner.slot(f"known{number}")
     inputs = planner.solve(dependant)
-    plan = Plan(
+    return _TreePlan(
         title="dependencies",
         kind=kind,
         steps=tuple(planner.finished()),
@@ -119,34 +125,32 @@ def _plan(dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any,
         path=dependant.path or "",
         queries_are_plain=planner.plain_queries,
         origin=locate(dependant.call, "dependencies"),
+        args=tuple(inputs.args),
+        slots=dict(planner.values),
     )
-    kept = tuple(overrides.items())
-    return _Solution(dependant, kept, shape(dependant), plan, tuple(inputs.args), dict(planner.values))
 
 
-def _solution(
-    dependant: Dependant, kind: Kind, embed: bool, overrides: Mapping[Any, Any], known: Mapping[CacheKey, Any]
-) -> _Solution:
+def _tree_plan(dependant: Dependant, kind: Kind, embed: bool, provider: Any, known: Mapping[CacheKey, Any]) -> _TreePlan:
+    make = partial(_plan, dependant, kind, embed, known)
     if known:
-        return _plan(dependant, kind, embed, overrides, known)
-    # By identity: a callable that overrides another need not be hashable.
-    key = (id(dependant), kind, embed, *[(id(call), id(override)) for call, override in overrides.items()])
+        return plan_under_overrides(provider, make)
+    overrides = overrides_of(provider)
+    key = (id(dependant), kind, embed, id(provider), overrides_key(overrides))
     found = _solutions.get(key)
     if found is None or found.shape != shape(dependant):
-        found = _plan(dependant, kind, embed, overrides, known)
+        kept = tuple(overrides.items())
+        found = _Solution(dependant, provider, kept, shape(dependant), plan_under_overrides(provider, make))
         while len(_solutions) >= _SOLUTIONS_KEPT:
             del _solutions[next(iter(_solutions))]
         _solutions[key] = found
-    return found
+    return found.plan
 
 
 class _Solving(PlanRun):
     """A run of a plan whose parameters come from a request object, which may be of a class of the user's."""
 
-    def __init__(
-        self, solution: _Solution, request: Request | WebSocket, scope: StackScope, response: Response, tasks: Any
-    ) -> None:
-        super().__init__(solution.plan, request, scope)
+    def __init__(self, plan: _TreePlan, request: Request | WebSocket, scope: StackScope, response: Response, tasks: Any) -> None:
+        super().__init__(plan, request, scope)
         self.request = request
         self.response = response
         self.background_tasks = tasks
@@ -207,22 +211,22 @@ async def solve_dependencies(
         embed_body_fields: the body is an object keyed by parameter.
     """
     cache = {} if dependency_cache is None else dependency_cache
-    overrides = getattr(dependency_overrides_provider, "dependency_overrides", None) or {}
     kind: Kind = "websocket" if isinstance(request, WebSocket) else "http"
-    solution = _solution(dependant, kind, embed_body_fields, overrides, cache)
+    plan = _tree_plan(dependant, kind, embed_body_fields, dependency_overrides_provider, cache)
     inner, function = (_stack(request.scope, name) for name in ("fastapi_inner_astack", "fastapi_function_astack"))
     given = support.injected_response() if response is None else response
-    run = _Solving(solution, request, StackScope(inner, function, inner), given, background_tasks)
+    run = _Solving(plan, request, StackScope(inner, function, inner), given, background_tasks)
     run.values["body"] = body
-    run.values.update({solution.slots[key]: value for key, value in cache.items()})
+    run.values.update({plan.slots[key]: value for key, value in cache.items()})
     try:
         await run.run()
     finally:
-        for key, slot in solution.slots.items():
+        plan = cast(_TreePlan, run.plan)  # another one where overrides were written meanwhile
+        for key, slot in plan.slots.items():
             if run.values.get(slot, FAILED) is not FAILED:
                 cache.setdefault(key, run.values[slot])
     values: dict[str, Any] = {}
-    for name, slot in solution.args:
+    for name, slot in plan.args:
         value = run.values[slot]
         if value is not FAILED:
             values.update(value if name == "**" else {name: value})

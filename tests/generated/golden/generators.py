@@ -7,8 +7,12 @@ async def handle_get_generators(ex):
         limit = take_limit(query.get('limit'), errors)                                            # limit: int (routes.py:114)
         offset = take_offset(query.get('offset'), errors)                                         # offset: int (routes.py:114)
         page = FAILED if limit is FAILED or offset is FAILED else await call_page(limit=limit, offset=offset)  # Depends(page) (routes.py:114)
+        if overrides_written:
+            return await answer_rest(PLAN, REPLAN, ex, locals())
         connection = await scope.enter_async(call_connection())                                   # Depends(connection) (routes.py:118)
         transaction = await scope.enter_sync(call_transaction, dict(connection=connection))       # Depends(transaction) (routes.py:122)
+        if overrides_written:
+            return await answer_rest(PLAN, REPLAN_2, ex, locals())
         work = await scope.enter_async(call_connection(), True)                                   # Depends(connection) (routes.py:118)
         if errors:
             raise check(errors, Undefined, FAILED, PLAN, ex)

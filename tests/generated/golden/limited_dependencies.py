@@ -4,6 +4,8 @@ async def handle_get_limited(ex):
     try:
         async with limit_roll.get_semaphore():
             roll = await run_in_threadpool(call_roll)                                             # Depends(roll) (routes.py:139)
+        if overrides_written:
+            return await answer_rest(PLAN, REPLAN, ex, locals())
         await scope.hold(limit_connection, False)
         connection = await scope.enter_async(call_connection())                                   # Depends(connection) (routes.py:118)
         result = await call_limited_dependencies(roll=roll, connection=connection)                # GET /limited (routes.py:181)

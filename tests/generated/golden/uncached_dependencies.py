@@ -2,9 +2,14 @@ async def handle_get_uncached(ex):
     # GET /uncached                                                                               # GET /uncached (routes.py:143)
     def hop():
         one = apart(call_roll)                                                                    # Depends(roll) (routes.py:139)
+        if overrides_written:
+            return Replanned(REPLAN, locals())
         two = apart(call_roll)                                                                    # Depends(roll) (routes.py:139)
         return one, two
-    one, two = await run_in_threadpool(hop)
+    done = await run_in_threadpool(hop)
+    if isinstance(done, Replanned):
+        return await answer_rest(PLAN, done.step, ex, {**locals(), **done.values})
+    one, two = done
     result = await call_uncached_dependencies(one=one, two=two, three=one)                        # GET /uncached (routes.py:143)
     if isinstance(result, Response):
         await respond_with(ex, result)

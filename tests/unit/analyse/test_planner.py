@@ -8,12 +8,12 @@ import pytest
 from pydantic import BaseModel
 
 from tercel import APIRouter, BackgroundTasks, Body, Cookie, Depends, Form, Header, Query, Request, Response, Security, WebSocket
-from tercel.analyse.planner import endpoint_context, plan_http, plan_tree
+from tercel.analyse.planner import InForce, endpoint_context, plan_http, plan_tree
 from tercel.analyse.signature import get_dependant
 from tercel.http.errors import FastAPIError
-from tercel.plan import Check, Inject, Invoke, Mark, Plan, ReadBody, Render, Repeat, Resolve, Step, Take, TakeBody, describe
+from tercel.plan import Check, Inject, Invoke, Mark, Plan, ReadBody, Render, Repeat, Replan, Resolve, Take, TakeBody, describe
 from tercel.routing.operation import renderer_of
-from tercel.security import SecurityScopes
+from tercel.security import HTTPBearer, SecurityScopes
 
 
 class Item(BaseModel):
@@ -33,7 +33,11 @@ def route_of(endpoint: Callable[..., Any], path: str = "/", **options: Any) -> A
 def plan_of(endpoint: Callable[..., Any], path: str = "/", overrides: Any = None, **options: Any) -> Plan:
     route = route_of(endpoint, path, **options)
     return plan_http(
-        route, title=f"POST {path}", overrides=overrides or {}, renderer=renderer_of(route), form_limits=options.get("form_limits")
+        route,
+        title=f"POST {path}",
+        in_force=InForce({0: overrides or {}}),
+        renderer=renderer_of(route),
+        form_limits=options.get("form_limits"),
     )
 
 
@@ -42,7 +46,7 @@ def shown(plan: Plan) -> list[str]:
     return [describe(step).rpartition(" # ")[0].strip() for step in plan.steps]
 
 
-def of_type(plan: Plan, kind: type[Step]) -> list[Any]:
+def of_type(plan: Plan, kind: Any) -> list[Any]:
     return [step for step in plan.steps if isinstance(step, kind)]
 
 
@@ -243,7 +247,7 @@ class Asynchronous:
     ],
 )
 def test_the_style_of_a_call_is_decided_here(call: Any, style: str) -> None:
-    plan = plan_tree(get_dependant(path="/", call=lambda: None), title="", overrides={})
+    plan = plan_tree(get_dependant(path="/", call=lambda: None), "", InForce({0: {}}))
     assert not of_type(plan, Resolve)
 
     async def endpoint(value: Annotated[Any, Depends(call)]) -> None: ...
@@ -473,8 +477,52 @@ def test_a_body_parameter_of_a_websocket_is_taken_from_nothing() -> None:
 def test_a_tree_alone_ends_with_the_check() -> None:
     async def root(user: Annotated[str, Depends(user)]) -> None: ...
 
-    plan = plan_tree(get_dependant(path="/", call=root), title="GET /app", overrides={})
+    plan = plan_tree(get_dependant(path="/", call=root), "GET /app", InForce({0: {}}))
     assert [type(step) for step in plan.steps] == [Take, Resolve, Check]
+
+
+# -- overrides written on the way ------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_looks_for_new_overrides_where_dependencies_follow_what_the_user_wrote() -> None:
+    async def above(value: Annotated[str, Depends(settings)]) -> str:
+        return value
+
+    async def endpoint(
+        token: Annotated[Any, Depends(HTTPBearer())],
+        above: Annotated[str, Depends(above)],
+        known: Annotated[str, Depends(settings)],
+        user: Annotated[str, Depends(user)],
+    ) -> None: ...
+
+    written: list[int] = []
+    made: list[int] = []
+
+    def make(at: dict[int, Any]) -> Plan:
+        def again(number: int) -> Plan:
+            made.append(number)
+            return make({**at, number: {user: settings}})
+
+        return plan_http(route, title="", in_force=InForce(at, written, again), renderer=renderer_of(route), form_limits=None)
+
+    route = route_of(endpoint)
+    plan = make({0: {}})
+    # Nothing of the user's has run before `above`, nor between it and its own; `known` is resolved already.
+    assert [getattr(step, "slot", "replan") for step in of_type(plan, Resolve | Replan)] == [
+        "token",
+        "value",
+        "above",
+        "replan",
+        "user",
+    ]
+    (step,) = of_type(plan, Replan)
+    renewed = step.again(step.number)
+    assert made == [1]
+    position = plan.steps.index(step)
+    assert renewed.steps[:position] == plan.steps[:position]
+    assert [type(step) for step in plan.steps[position:-3]] == [Replan, Take, Resolve]
+    assert [type(step) for step in renewed.steps[position:-3]] == [Replan, Resolve]
+    assert renewed.steps[position + 1].callee.fn is settings
 
 
 # -- origins -----------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.websockets import WebSocket
 
 from tercel import APIRouter, BackgroundTasks, Body, Depends, Form, Header, Response, Security, UploadFile
-from tercel.analyse.planner import plan_tree
+from tercel.analyse.planner import InForce, plan_tree
 from tercel.analyse.signature import get_dependant
 from tercel.compile.emit import compile_plan
 from tercel.compile.interpret import interpreted_handler, interpreted_socket, response_to, run_plan
@@ -298,7 +298,7 @@ async def test_dependencies_alone_can_be_run_and_say_what_they_inject() -> None:
     async def dependency(response: Response, tasks: BackgroundTasks, q: int) -> None:
         response.headers["x-q"] = str(q)
 
-    plan = plan_tree(get_dependant(path="/", call=dependency), title="GET /app", overrides={})
+    plan = plan_tree(get_dependant(path="/", call=dependency), "GET /app", InForce({0: {}}))
     ex, _ = asgi_exchange(query="q=3")
     async with RequestScope(ex) as scope:
         response, tasks = await run_plan(plan, ex, scope)
