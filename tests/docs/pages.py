@@ -7,15 +7,17 @@ commands after `$ ` with what they print. Anything else is not run. Knows nothin
 
 from __future__ import annotations
 
+import ast
 import linecache
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["EXAMPLES", "PAGES", "ROOT", "Block", "Command", "Program", "blocks_of", "commands_of", "programs_of"]
+__all__ = ["EXAMPLES", "PAGES", "ROOT", "Block", "Command", "Program", "blocks_of", "commands_of", "functions_of", "programs_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -153,3 +155,14 @@ def commands_of(page: Path) -> list[Command]:
                 command, _, output = part.partition("\n")
                 commands.append(Command(page, block.where, command, output))
     return commands
+
+
+@cache
+def functions_of(file: str) -> dict[str, str]:
+    """The functions of a file of tests, by name, with their source and their decorators'."""
+    text = (ROOT / file).read_text()
+    return {
+        node.name: "\n".join(ast.get_source_segment(text, part) or "" for part in (*node.decorator_list, node))
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }

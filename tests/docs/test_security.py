@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import tomllib
-from functools import cache
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, functions_of
 
 _ROW = re.compile(r"^\| (?P<advisory>[^|]+) \| (?P<project>[^|]+) \| [^|]+ \| `(?P<file>[\w/]+\.py)::(?P<test>\w+)` \|$")
 _ID = re.compile(r"CVE-\d{4}-\d{4,}|\(no id looked up\)")
@@ -22,12 +20,6 @@ def _rows() -> list[str]:
     return [line for line in table.splitlines() if line.startswith("|")][2:]
 
 
-@cache
-def _tests_of(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / file).read_text())
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-
-
 def test_every_advisory_names_a_test_that_exists() -> None:
     missing, covered = [], set()
     for row in _rows():
@@ -35,7 +27,7 @@ def test_every_advisory_names_a_test_that_exists() -> None:
         assert match is not None, row
         assert all(_ID.fullmatch(one) for one in match["advisory"].split(", ")), row
         covered.update(match["project"].split(", "))
-        if match["test"] not in _tests_of(match["file"]):
+        if match["test"] not in functions_of(match["file"]):
             missing.append(row)
     assert missing == []
     assert covered >= PROJECTS

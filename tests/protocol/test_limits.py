@@ -200,6 +200,23 @@ async def test_a_client_that_does_not_read_holds_the_application_back(app_of: Ap
         peer.reset()
 
 
+@pytest.mark.parametrize("high_water_bytes", [5_000, 500_000])
+async def test_what_waits_for_a_client_is_bounded_by_the_setting(app_of: AppOf, high_water_bytes: int) -> None:
+    async def handler(ex: Exchange) -> None:
+        await ex.start(TEXT)
+        while True:
+            await ex.write(b"x" * 1_000)
+
+    settings = config(write_high_water_bytes=high_water_bytes, write_low_water_bytes=1_000, gather_bytes=1_000)
+    async with serving(app_of(handler), settings) as server, connected(server, limit=10_000) as peer:
+        await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        connection: Any
+        (connection,) = server.connections
+        await until(lambda: connection.write_paused)
+        assert high_water_bytes < connection.transport.get_write_buffer_size() < high_water_bytes + 3_000
+        peer.reset()
+
+
 # -- time ----------------------------------------------------------------------------------------------------------------------
 
 

@@ -181,6 +181,12 @@ async def test_a_stream_is_chunked_and_small_writes_are_gathered(app_of: AppOf) 
         assert len(slow.chunks) > 1
 
 
+@pytest.mark.parametrize(("gather_bytes", "sizes"), [(1, [8, 8, 8]), (9, [16, 8]), (24, [24]), (25, [24])])
+async def test_writes_are_gathered_up_to_the_setting(app_of: AppOf, gather_bytes: int, sizes: list[int]) -> None:
+    async with exchange_with(app_of(pieces), gather_bytes=gather_bytes) as peer:
+        assert [len(chunk) for chunk in (await peer.get()).chunks] == sizes
+
+
 async def test_the_head_of_a_stream_is_sent_before_its_first_piece(app_of: AppOf) -> None:
     release = asyncio.Event()
 
