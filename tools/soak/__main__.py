@@ -4,9 +4,9 @@
     python -m tools.soak --requests 20000 compiled        # compiled, pure, uvicorn
 
 The load comes three times: a fifth to fill every cache, then twice two fifths. Descriptors, tasks, linecache entries and objects of
-Tercel's classes have to be the same after the second and the third; garbage-collected objects, allocated blocks and resident memory
-within noise (`tools/soak/census.py`). Exit code 1 when something has grown. Runs in the development environment. Read
-`tools/soak/visits.py` for what clients do.
+Tercel's classes have to be the same after the second and the third; threads, garbage-collected objects, allocated blocks and
+resident memory within noise (`tools/soak/census.py`). Exit code 1 when something has grown. Runs in the development environment.
+Read `tools/soak/visits.py` for what clients do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.environment import ROOT
-from tools.soak.census import Census, growth
+from tools.soak.census import NOISE_OBJECTS, Census, growth
 from tools.soak.visits import VISITS, Visitor, visit
 
 __all__ = ["SERVERS", "Running", "running", "soak"]
@@ -55,15 +55,25 @@ class Running:
         self.log = log
 
     async def census(self) -> Census:
-        """What is in it, once it has seen that nobody is there any more: the least of several counts, as it is alive."""
-        counts = [await self._census()]
-        deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
-        while len(counts) < _COUNTS or (counts[-1].own != counts[-2].own and time.monotonic() < deadline_s):
+        """What is in it: the least of several counts, as it is alive."""
+        counts = []
+        for _ in range(_COUNTS):
             await asyncio.sleep(0.05)
             counts.append(await self._census())
-        last = counts[-_COUNTS:]
-        least = {name: min(getattr(one, name) for one in last) for name in ("files", "tasks", "objects", "blocks")}
-        return dataclasses.replace(last[-1], **least)
+        least = {name: min(getattr(one, name) for one in counts) for name in ("files", "threads", "tasks", "objects", "blocks")}
+        return dataclasses.replace(counts[-1], **least)
+
+    async def settled(self, before: Census, requests: int, noise_objects: int = NOISE_OBJECTS) -> Census:
+        """A census in which nothing has grown since an earlier one, or what still has after `SETTLE_TIMEOUT_S`.
+
+        Connections linger for some seconds behind a client that left; what is still there then was leaked. For the arguments see
+        `tools.soak.census.growth`.
+        """
+        deadline_s = time.monotonic() + SETTLE_TIMEOUT_S
+        after = await self.census()
+        while growth(before, after, requests, noise_objects) and time.monotonic() < deadline_s:
+            after = await self.census()
+        return after
 
     async def _census(self) -> Census:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -131,11 +141,10 @@ async def _load(port: int, requests: int, kinds: Sequence[str]) -> int:
 async def soak(running: Running, requests: int, kinds: Sequence[str]) -> tuple[Census, Census, int]:
     """Load a server. Returns the census in front of the last two fifths, the one behind them, and how many requests they were."""
     await _load(running.port, requests // 5, kinds)
-    await running.census()
     await _load(running.port, requests * 2 // 5, kinds)
     before = await running.census()
     count = await _load(running.port, requests * 2 // 5, kinds)
-    return before, await running.census(), count
+    return before, await running.settled(before, count), count
 
 
 def kinds_for(server: str) -> list[str]:
@@ -160,7 +169,7 @@ def main() -> int:
         grown = growth(before, after, count)
         leaks += len(grown)
         print(f"{server}: {chosen.requests} requests in {time.monotonic() - began_s:.0f} s; before and after the last {count}:")
-        for name in ("rss_kib", "files", "tasks", "lines", "objects", "blocks"):
+        for name in ("rss_kib", "files", "threads", "tasks", "lines", "objects", "blocks"):
             print(f"  {name:8} {getattr(before, name):>9} {getattr(after, name):>9}")
         for line in grown:
             print(f"  GROWN {line}")

@@ -188,6 +188,7 @@ async def census() -> dict[str, Any]:
     found = {
         "rss_kib": _resident_kib(),
         "files": len(os.listdir("/proc/self/fd")),
+        "threads": len(os.listdir("/proc/self/task")),
         "tasks": len(asyncio.all_tasks()),
         "lines": len(linecache.cache),
         "objects": len(objects),
