@@ -31,7 +31,7 @@ WAIT_S = 60.0
 
 
 class Service:
-    """An application in a process of its own, served by `tercel run --dropin`.
+    """An application in a process of its own, served by `tercel run --dropin`, or by uvicorn.
 
     Args:
         app: `module:attribute` in the folder of programs.
@@ -40,6 +40,7 @@ class Service:
         folder: where the module is, if not among the programs.
         comes_up: it is expected to serve, and is waited for.
         variables: of its environment, besides the test's own.
+        uvicorn: serves it, and says "Uvicorn running on" where Tercel says its name; the drop-in is not installed then.
     """
 
     def __init__(
@@ -50,8 +51,10 @@ class Service:
         folder: Path = PROGRAMS,
         comes_up: bool = True,
         variables: Mapping[str, str] = MappingProxyType({}),
+        uvicorn: bool = False,
     ) -> None:
-        command = [sys.executable, "-m", "tercel", "run", "--dropin", app, "--port", "0", "--no-access-log", *options]
+        server = ["uvicorn"] if uvicorn else ["tercel", "run", "--dropin"]
+        command = [sys.executable, "-m", *server, app, "--port", "0", "--no-access-log", *options]
         if limit_files is not None:
             command = ["sh", "-c", f'ulimit -n {limit_files}; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(
@@ -74,7 +77,7 @@ class Service:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if comes_up:
-            self.port = int(self.saw("Tercel running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
+            self.port = int(self.saw("(Tercel|Uvicorn) running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
 
     def _read(self) -> None:
         assert self.process.stdout is not None

@@ -9,6 +9,7 @@ import pytest
 
 from tercel import APIRouter, BackgroundTasks, Depends, FastAPI, Request
 from tercel.responses import StreamingResponse
+from tests.attacks.attacker import Service
 from tests.fault.test_leaving import MIDDLEWARE, kinds, over_a_socket
 
 HEAD = b"%b %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
@@ -109,6 +110,26 @@ def test_under_another_server_too(make_app, driver, journal, run, kind, path):
 
     assert run(leaving()) is None
     assert journal.entries == [*before, "waiting", "cancelled", "given back", "status 499"]
+
+
+@pytest.fixture(scope="module", params=MIDDLEWARE)
+def under_uvicorn(request: pytest.FixtureRequest):
+    """The application in a process of its own, which uvicorn serves."""
+    service = Service("tests.fault.waiting:app", uvicorn=True, variables={"MIDDLEWARE": request.param})
+    yield service
+    service.close()
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
+@pytest.mark.parametrize("path", CANCELLED)
+def test_in_a_process_of_uvicorn_too(under_uvicorn, leave, path, reset):
+    since = len(under_uvicorn.lines)
+    method, body, before = CANCELLED[path]
+    with leave(under_uvicorn.port, HEAD % (method, path.encode(), len(body), body), reset=reset):
+        under_uvicorn.saw("noted: waiting", since=since)
+    under_uvicorn.saw("noted: status", since=since)
+    expected = [*before, "waiting", "cancelled", "given back", "status 499"]
+    assert under_uvicorn.lines[since:] == [f"noted: {entry}" for entry in expected]
 
 
 @over_a_socket
