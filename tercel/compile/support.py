@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from tercel.compile.streams import send_streaming_response
 from tercel.http.background import BackgroundTasks
-from tercel.http.body import is_json_content_type, may_validate_bytes, parse_json
+from tercel.http.body import has_only_json_numbers, parse_json, says_json, uses_stock_parser
 from tercel.http.cookies import parse_cookie_field
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
@@ -142,11 +142,6 @@ def limited(ex: Exchange, error: Exception) -> Exception:
     return HTTPException(status_code=400, detail="There was an error parsing the body")
 
 
-def _is_json(ex: Exchange, strict: bool) -> bool:
-    content_type = ex.header(b"content-type")
-    return is_json_content_type(content_type) if content_type else not strict
-
-
 async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
     """The parsed body, the bytes of one that is not JSON by its Content-Type, or Undefined when there is none.
 
@@ -160,7 +155,7 @@ async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
     raw = await _bytes(ex)
     if not raw:
         return Undefined
-    if not _is_json(ex, strict):
+    if not says_json(ex.header(b"content-type"), strict):
         return raw
     try:
         return parse_json(raw)
@@ -176,7 +171,7 @@ async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Pl
         raw = await view.body()
         if not raw:
             return Undefined
-        if not _is_json(ex, strict):
+        if not says_json(ex.header(b"content-type"), strict):
             return raw
         if type(view).json is not Request.json:
             return await view.json()
@@ -194,9 +189,9 @@ _stock_body = Request.body
 
 def model_at_once(ex: Exchange, strict: bool, validate: Callable[[bytes], Any]) -> tuple[bytes, Any] | None:
     """What `read_model` returns, where the body is here already and valid; otherwise None."""
-    if ex.view is None and Request.body is _stock_body:
-        raw = ex.body_at_once()
-        if raw and _is_json(ex, strict) and may_validate_bytes(raw):
+    if ex.view is None and Request.body is _stock_body and uses_stock_parser():
+        raw = ex.json_at_once(strict)
+        if raw is not None:
             try:
                 return raw, validate(raw)
             except ValidationError:
@@ -209,9 +204,9 @@ async def read_model(ex: Exchange, strict: bool, validate: Callable[[bytes], Any
 
     In the first case the body is the raw bytes, which `check` parses if something else failed.
     """
-    if ex.view is None and Request.body is _stock_body:
+    if ex.view is None and Request.body is _stock_body and uses_stock_parser():
         raw = await _bytes(ex)
-        if raw and _is_json(ex, strict) and may_validate_bytes(raw):
+        if raw and says_json(ex.header(b"content-type"), strict) and has_only_json_numbers(raw):
             try:
                 return raw, validate(raw)
             except ValidationError:

@@ -17,7 +17,14 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json
 
-__all__ = ["JSON_DEPTH_LIMIT", "is_json_content_type", "may_validate_bytes", "parse_json"]
+__all__ = [
+    "JSON_DEPTH_LIMIT",
+    "has_only_json_numbers",
+    "is_json_content_type",
+    "parse_json",
+    "says_json",
+    "uses_stock_parser",
+]
 
 # Arrays and objects inside one another. pydantic takes models 255 deep, each of which may hold a list in a dict; and it is less
 # than the standard parser can take under Python's default recursion limit (1,000), wherever in the stack it is called.
@@ -53,11 +60,19 @@ def parse_json(raw: bytes) -> Any:
     return value
 
 
-def may_validate_bytes(raw: bytes) -> bool:
-    """Whether a validator of JSON bytes may see the document in place of `parse_json`, which also looks at what is overwritten by a
-    later key of the same name."""
+def uses_stock_parser() -> bool:
+    """Whether nobody replaced `json.loads`, which would mean every JSON body."""
+    return json.loads is _stock_loads
+
+
+def has_only_json_numbers(raw: bytes) -> bool:
+    """Whether neither NaN nor an infinity is in a document.
+
+    A validator of JSON bytes may then see it in place of `parse_json`, which also looks at what a later key of the same name
+    overwrites.
+    """
     # `find`, since `in` takes bytes for a number first, and catches the exception.
-    return json.loads is _stock_loads and raw.find(b"NaN") < 0 and raw.find(b"Infinity") < 0
+    return raw.find(b"NaN") < 0 and raw.find(b"Infinity") < 0
 
 
 # -- numbers that become infinite ----------------------------------------------------------------------------------------------
@@ -204,6 +219,11 @@ def _check_surrogates(text: str) -> None:
 
 
 # -- content types -------------------------------------------------------------------------------------------------------------
+
+
+def says_json(content_type: bytes | None, strict: bool) -> bool:
+    """Whether a body is JSON by its Content-Type field; without one, only where that is not required."""
+    return is_json_content_type(content_type) if content_type else not strict
 
 
 def is_json_content_type(value: bytes | str) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mutab
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+from tercel.http.body import has_only_json_numbers, says_json
+
 __all__ = ["BodyTooLarge", "Exchange", "Head"]
 
 Scope = MutableMapping[str, Any]
@@ -132,6 +134,17 @@ class Exchange(ABC):
     def body_at_once(self) -> bytes | None:
         """What `body` would return, if it need not wait for it; otherwise None."""
         return None
+
+    def json_at_once(self, strict: bool) -> bytes | None:
+        """The body, if `body` need not wait for it and it may be given to a validator of JSON as it is; otherwise None.
+
+        It is not empty, says that it is JSON, and has none of the words that only `tercel.http.body.parse_json` can judge.
+
+        Args:
+            strict: one that does not say what it is, is no JSON.
+        """
+        body = self.body_at_once()
+        return body if body and says_json(self.header(b"content-type"), strict) and has_only_json_numbers(body) else None
 
     @abstractmethod
     def chunks(self) -> AsyncIterator[bytes]:

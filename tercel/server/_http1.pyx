@@ -65,7 +65,7 @@ cdef struct ExchangeSlots:
     Py_ssize_t raw_path, request_body, root_path, scheme, sent, started, status
 
 cdef struct BodySlots:
-    Py_ssize_t chunks, limit, source, buffered, complete, received
+    Py_ssize_t chunks, limit, source, buffered, complete, received, started, too_large, whole
 
 # What every new object of a class has in common: its slots as a constructor left them. No constructor runs for a request.
 cdef struct Template:
@@ -73,12 +73,16 @@ cdef struct Template:
     Py_ssize_t[64] offsets
     PyObject *values[64]
 
+cdef struct ServerSlots:
+    Py_ssize_t access_log, draining, handler, idle_deadline_s, response_count, tail, watches_responses
+
 cdef struct Limits:
     Py_ssize_t head_bytes, target_bytes, fields, body_bytes, body_buffer_bytes
 
 cdef ConnectionSlots C
 cdef ExchangeSlots E
 cdef BodySlots B
+cdef ServerSlots S
 cdef Template new_exchange
 cdef Template new_body
 cdef Py_ssize_t HEAD_WIRE, HEAD_STATUS, READER_BEGUN, DRAINING_BEGUN
@@ -91,6 +95,7 @@ cdef object BodyClass = None
 cdef object HeadClass = None
 cdef object ReaderClass = None
 cdef object DrainingClass = None
+cdef type ServerClass = None
 cdef object Rejected = None
 cdef object check_host = None
 cdef object known_hosts = None
@@ -105,6 +110,7 @@ cdef object pure_data_received = None
 cdef object pure_answered = None
 cdef object pure_respond = None
 cdef object pure_respond_now = None
+cdef object pure_json_at_once = None
 
 # The limits of the settings that were used last: a process has one server, tests have many.
 cdef object limits_of = None
@@ -425,9 +431,9 @@ cdef bint receive(object self, object data) except -1:
         return False
     elif parsed.body_bytes >= limits.body_buffer_bytes or (limits.body_bytes >= 0 and parsed.body_bytes > limits.body_bytes):
         return False
-    if not is_known_host(&parsed):
-        return False
     server = <object> peek(self, C.server)
+    if not isinstance(server, ServerClass) or not is_known_host(&parsed):
+        return False
     put(self, C.consuming, True)
     try:
         exchange = open_exchange(self, server, data, &parsed)
@@ -460,7 +466,7 @@ cdef object open_exchange(object self, object server, bytes data, Parsed *parsed
         body = whole_body(self, data[parsed.head_bytes :])
         put(self, C.discarded, ZERO)
         put(self, C.left, ZERO)
-    draining = server.draining
+    draining = <object> peek(server, S.draining)
     keep_alive = not (holds(draining, DRAINING_BEGUN, True) if type(draining) is DrainingClass else draining.begun)
     exchange = make(ExchangeClass, &new_exchange)
     fill(exchange, E.connection, self)
@@ -480,7 +486,7 @@ cdef object open_exchange(object self, object server, bytes data, Parsed *parsed
     put(self, C.client_closes, False)
     put(self, C.exchange, exchange)
     put(self, C.used, True)
-    if server.access_log is not None:
+    if not holds(server, S.access_log, None):
         put(exchange, E.began, (<object> peek(self, C.loop)).time())
     if parsed.forwarded and holds(self, C.trusted, True):
         server.forwarded.apply(exchange)
@@ -505,7 +511,7 @@ cdef int launch(object self, object server, object exchange) except -1:
         put(self, C.ready, exchange)
         self._launch()
         return 0
-    coroutine = PyObject_CallOneArg(server.handler, exchange)
+    coroutine = PyObject_CallOneArg(<object> peek(server, S.handler), exchange)
     try:
         task = tercel_new_eager_task(Task, coroutine, <object> peek(self, C.loop), TASK_NAMES)
     except SystemExit as error:
@@ -555,11 +561,17 @@ def respond(self, head, body):
 
 def respond_at_once(self, head, body):
     """See `Exchange.respond_at_once`."""
-    connection = self._connection
-    if connection.write_paused:
+    if type(self) is ExchangeClass:
+        connection = <object> peek(self, E.connection)
+        if (
+            type(connection) is ConnectionClass
+            and holds(connection, C.write_paused, False)
+            and respond_simply(self, connection, head, body)
+        ):
+            return True
+    if self._connection.write_paused:
         return False
-    if type(self) is not ExchangeClass or type(connection) is not ConnectionClass or not respond_simply(self, connection, head, body):
-        pure_respond_now(self, head, body)
+    pure_respond_now(self, head, body)
     return True
 
 
@@ -587,7 +599,7 @@ cdef bint respond_simply(object self, object connection, object head, object bod
     if request_body is not None and (type(request_body) is not BodyClass or not holds(request_body, B.complete, True)):
         return False
     server = <object> peek(connection, C.server)
-    tail = server.tail
+    tail = <object> peek(server, S.tail)
     if type(tail) is not bytes:
         return False
     data = assemble(wire, tail, body)
@@ -645,14 +657,14 @@ cdef int finish(object connection, object server, object exchange) except -1:
         pure_answered(connection, exchange)
         return 0
     put(connection, C.exchange, None)
-    server.response_count += 1
-    if server.watches_responses:
+    put(server, S.response_count, <object> peek(server, S.response_count) + 1)
+    if not holds(server, S.watches_responses, False):
         server.response_ended(exchange)
         if not holds(connection, C.state, STATE_WAITING):
             return 0
     put(connection, C.state, STATE_HEAD)
     put(connection, C.paused_by_app, False)
-    put(connection, C.deadline, server.idle_deadline_s)
+    put(connection, C.deadline, <object> peek(server, S.idle_deadline_s))
     return 0
 
 
@@ -711,6 +723,58 @@ cdef bint find_field(bytes head, bytes name, Value *found) noexcept:
                 return True
         at = stop + 2
     return False
+
+
+def json_at_once(self, strict):
+    """See `Exchange.json_at_once`."""
+    cdef Value said
+    if type(self) is not ExchangeClass or not holds(self, E.fields, None):
+        return pure_json_at_once(self, strict)
+    body = <object> peek(self, E.request_body)
+    if type(body) is not BodyClass or not find_field(<bytes> peek(self, E.head), b"content-type", &said):
+        return pure_json_at_once(self, strict)
+    if said.stop - said.at != 16 or memcmp(said.at, b"application/json", 16) != 0:
+        return pure_json_at_once(self, strict)
+    raw = take_whole(body)
+    if type(raw) is not bytes or PyBytes_GET_SIZE(raw) == 0 or not has_only_json_numbers(raw):
+        return None
+    return raw
+
+
+cdef object take_whole(object body):
+    """As `RequestBody.take_whole`; in place for a body of one piece that nobody has read yet."""
+    chunks = <object> peek(body, B.chunks)
+    if (
+        not holds(body, B.whole, None)
+        or not holds(body, B.complete, True)
+        or not holds(body, B.started, False)
+        or not holds(body, B.too_large, False)
+        or len(<list> chunks) != 1
+    ):
+        return body.take_whole()
+    raw = (<list> chunks)[0]
+    put(body, B.started, True)
+    put(body, B.whole, raw)
+    put(body, B.chunks, [])
+    put(body, B.buffered, ZERO)
+    return raw
+
+
+cdef bint has_only_json_numbers(bytes raw) noexcept:
+    """As in `tercel.http.body`: neither `NaN` nor `Infinity` is anywhere in it."""
+    return not contains(raw, b"NaN", 3) and not contains(raw, b"Infinity", 8)
+
+
+cdef bint contains(bytes raw, const char *word, Py_ssize_t size) noexcept:
+    cdef const char *at = PyBytes_AS_STRING(raw)
+    cdef const char *end = at + PyBytes_GET_SIZE(raw)
+    while True:
+        at = <const char *> memchr(at, word[0], end - at)
+        if at == NULL:
+            return False
+        if end - at >= size and memcmp(at, word, size) == 0:
+            return True
+        at += 1
 
 
 cdef object find_in(object fields, object name):
@@ -806,7 +870,7 @@ def bind(connection, exchange, body, parts):
     """
     global ConnectionClass, ExchangeClass, PureConnection, PureExchange, BodyClass, HeadClass, ReaderClass, DrainingClass
     global Rejected, check_host, known_hosts, unquote, settle, settle_exit, Task, task_done, task_cancelled, task_exception
-    global pure_data_received, pure_answered, pure_respond, pure_respond_now
+    global pure_data_received, pure_answered, pure_json_at_once, pure_respond, pure_respond_now
     global HEAD_WIRE, HEAD_STATUS, READER_BEGUN, DRAINING_BEGUN
     if ExchangeClass is not None:
         raise ImportError("tercel/server/_http1.pyx is bound already")
@@ -816,7 +880,7 @@ def bind(connection, exchange, body, parts):
     unquote, settle, settle_exit, Task = parts["unquote"], parts["settle"], parts["settle_exit"], parts["task"]
     task_done, task_cancelled, task_exception = Task.done, Task.cancelled, Task.exception
     pure_data_received, pure_answered = PureConnection.data_received, PureConnection.answered
-    pure_respond, pure_respond_now = PureExchange.respond, PureExchange.respond_now
+    pure_respond, pure_respond_now, pure_json_at_once = PureExchange.respond, PureExchange.respond_now, PureExchange.json_at_once
     bind_connection(PureConnection)
     bind_exchange(PureExchange)
     B.chunks = slot(BodyClass, "_chunks")
@@ -825,6 +889,10 @@ def bind(connection, exchange, body, parts):
     B.buffered = slot(BodyClass, "buffered_bytes")
     B.complete = slot(BodyClass, "complete")
     B.received = slot(BodyClass, "received_bytes")
+    B.started = slot(BodyClass, "started")
+    B.too_large = slot(BodyClass, "too_large")
+    B.whole = slot(BodyClass, "_whole")
+    bind_server(parts["server"])
     HEAD_WIRE = slot(HeadClass, "wire")
     HEAD_STATUS = slot(HeadClass, "status")
     READER_BEGUN = slot(ReaderClass, "begun")
@@ -858,6 +926,18 @@ cdef object bind_connection(object cls):
     C.server = slot(cls, "server")
     C.write = slot(cls, "write")
     C.write_paused = slot(cls, "write_paused")
+
+
+cdef object bind_server(object cls):
+    global ServerClass
+    ServerClass = cls
+    S.access_log = slot(cls, "access_log")
+    S.draining = slot(cls, "draining")
+    S.handler = slot(cls, "handler")
+    S.idle_deadline_s = slot(cls, "idle_deadline_s")
+    S.response_count = slot(cls, "response_count")
+    S.tail = slot(cls, "tail")
+    S.watches_responses = slot(cls, "watches_responses")
 
 
 cdef object bind_exchange(object cls):

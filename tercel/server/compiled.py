@@ -15,7 +15,7 @@ from tercel.server import _http1
 from tercel.server.body import RequestBody
 from tercel.server.config import ServerConfig
 from tercel.server.exchange import HttpExchange
-from tercel.server.handle import Draining
+from tercel.server.handle import Draining, PerRequest
 from tercel.server.handling import settle, settle_exit
 from tercel.server.head_reader import HeadReader
 from tercel.server.http1 import HttpConnection
@@ -33,6 +33,7 @@ class CompiledExchange(HttpExchange):
     respond_at_once = _http1.respond_at_once
     respond_now = _http1.respond_now
     header = _http1.header
+    json_at_once = _http1.json_at_once
     text_of = _http1.text_of
     headers = property(_http1.read_fields, HttpExchange.headers.fset)  # type: ignore[attr-defined,misc]
 
@@ -70,6 +71,7 @@ _PARTS: Final = {
     "known_hosts": known_hosts,
     "reader": HeadReader,
     "rejected": Rejected,
+    "server": PerRequest,
     "settle": settle,
     "settle_exit": settle_exit,
     "task": asyncio.Task,

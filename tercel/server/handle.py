@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from tercel.http.exchange import Exchange
 
-__all__ = ["ConnectionHandle", "Controllable", "Draining"]
+__all__ = ["ConnectionHandle", "Controllable", "Draining", "PerRequest"]
+
+
+class PerRequest:
+    """What every request asks of its server, in slots: the compiled protocol reads them where they are."""
+
+    __slots__ = ("access_log", "draining", "handler", "idle_deadline_s", "response_count", "tail", "watches_responses")
 
 
 class Draining:

@@ -19,7 +19,7 @@ from tercel.server.asgi import AsgiApp, handler_for
 from tercel.server.config import ServerConfig
 from tercel.server.exchange import HttpExchange
 from tercel.server.forwarded import ForwardedFields
-from tercel.server.handle import Draining
+from tercel.server.handle import Draining, PerRequest
 from tercel.server.handling import start_task
 from tercel.server.handshake import check_opening
 from tercel.server.http1 import HttpConnection
@@ -53,7 +53,7 @@ class _Ticking(Protocol):
     def abort(self) -> None: ...
 
 
-class Server:
+class Server(PerRequest):
     """Serves one application on the running event loop.
 
     Args:

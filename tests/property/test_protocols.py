@@ -194,6 +194,64 @@ def test_the_usual_request_is_handled_in_c_and_no_other(data: bytes, usual: bool
     assert [kind is CompiledExchange for kind in seen] == [usual]
 
 
+NO_TYPE = b"X-Other: application/json\r\n"
+JSON_TYPE = b"Content-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize("protocol", ["pure", "compiled"])
+@pytest.mark.parametrize(
+    ("field", "body", "strict", "taken"),
+    [
+        (JSON_TYPE, b'{"a": 1}', True, True),
+        (b"content-TYPE:\t application/json \r\n", b"[]", True, True),
+        (b"Content-Type: Application/JSON; charset=utf-8\r\n", b"[]", True, True),
+        (b"Content-Type: application/problem+json\r\n", b"[]", True, True),
+        (b"Content-Type: application/jsonx\r\n", b"[]", True, False),
+        (b"Content-Type: text/plain\r\n" + JSON_TYPE, b"[]", False, False),
+        (b"Content-Type:\r\n", b"[]", True, False),
+        (b"Content-Type:\r\n", b"[]", False, True),
+        (NO_TYPE, b"[]", True, False),
+        (NO_TYPE, b"[]", False, True),
+        (JSON_TYPE, b"", False, False),
+        (JSON_TYPE, b'{"a": NaN}', True, False),
+        (JSON_TYPE, b"[-Infinity]", True, False),
+        (JSON_TYPE, b"NaN", True, False),
+        (JSON_TYPE, b'["N", "NN", "Na", "I", "Infinite", "Infinit', True, True),
+    ],
+)
+def test_a_body_for_a_validator_of_json_is_told_by_its_type_and_its_numbers(
+    protocol: str, field: bytes, body: bytes, strict: bool, taken: bool
+) -> None:
+    seen: list[Any] = []
+
+    async def handler(ex: Any) -> None:
+        seen.append(ex.json_at_once(strict))
+        seen.append(ex.json_at_once(strict))  # what was read once is still there
+        seen.append(await ex.body())
+        ex.headers  # another way to find the type
+        seen.append(ex.json_at_once(strict))
+        await ex.respond(TEXT, b"")
+
+    data = b"POST / HTTP/1.1\r\nHost: h\r\n%bContent-Length: %d\r\n\r\n%b" % (field, len(body), body)
+    feed(direct_app(handler), config(), data, [], protocol)
+    found = body if taken else None
+    assert seen == [found, found, body, found]
+
+
+def test_a_body_that_is_not_whole_is_not_given_to_a_validator() -> None:
+    seen: list[Any] = []
+
+    async def handler(ex: Any) -> None:
+        seen.append(ex.json_at_once(True))
+        seen.append(await ex.body())
+        seen.append(ex.json_at_once(True))
+        await ex.respond(TEXT, b"")
+
+    head = b"POST / HTTP/1.1\r\nHost: h\r\n%bContent-Length: 2\r\n\r\n" % JSON_TYPE
+    feed(direct_app(handler), config(), head + b"[]", [len(head) + 1], "compiled")
+    assert seen == [None, b"[]", b"[]"]
+
+
 def test_many_requests_leave_nothing_behind() -> None:
     """Reference counts are kept by hand in the extension: a mistake would be a leak or a crash."""
     import gc
@@ -204,13 +262,14 @@ def test_many_requests_leave_nothing_behind() -> None:
 
         async def handler(ex: Exchange) -> None:
             ex.text_of(b"x-token")
+            ex.json_at_once(False)
             ex.headers  # makes the list
             ex.header(b"x-token")
             await ex.respond(TEXT, await ex.body())
 
         connection = connection_class("compiled")(Server(direct_app(handler), ServerConfig(port=0)))
         connection.connection_made(Sink())  # type: ignore[arg-type]
-        data = b"POST /%41?q HTTP/1.1\r\nHost: h\r\nX-Token: abc\r\nContent-Length: 3\r\n\r\nxyz"
+        data = b"POST /%41?q HTTP/1.1\r\nHost: h\r\nX-Token: abc\r\n" + JSON_TYPE + b"Content-Length: 3\r\n\r\nxyz"
         counts = []
         for _ in range(3):
             for _ in range(3_000):
