@@ -11,8 +11,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from types import FunctionType
-from typing import Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -39,6 +40,7 @@ from tercel.http.handlers import (
     websocket_request_validation_exception_handler,
 )
 from tercel.http.limits import AppBodyLimitMiddleware, FormLimits
+from tercel.http.observed import SCOPE_KEY
 from tercel.openapi.ids import generate_unique_id
 from tercel.openapi.pages import get_redoc_html, get_swagger_ui_html, get_swagger_ui_oauth2_redirect_html
 from tercel.plan import Plan
@@ -53,8 +55,16 @@ from tercel.serve.cautions import warn_about_credentials_for_all
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers
 from tercel.serve.middleware import AroundApp, AroundRoutes, is_function
+from tercel.telemetry._api import complete
+from tercel.telemetry._switch import Switch, UntilOn
+
+if TYPE_CHECKING:
+    from tercel.telemetry._asgi import NativeTelemetry
 
 __all__ = ["FastAPI"]
+
+_RUNTIME = "tercel.telemetry._runtime"
+"""Imported by whoever has asked for exporters, which are flushed at the end of every lifespan."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 AppType = TypeVar("AppType", bound="FastAPI")
@@ -93,7 +103,7 @@ class FastAPI(Verbs, Starlette):
         root_path: deprecated; configure the server's instead.
         root_path_in_servers: add the root path to the servers of the OpenAPI document.
         redirect_slashes: answer 307 to a path that differs from a route's only by a slash at its end.
-        telemetry: accepted for compatibility; nothing is traced yet.
+        telemetry: what of OpenTelemetry's is recorded, and with which providers; see `tercel.telemetry.TelemetryConfig`.
     """
 
     def __init__(
@@ -145,7 +155,9 @@ class FastAPI(Verbs, Starlette):
         if engine not in ("compiled", "interpreted"):
             raise ValueError(f"engine must be 'compiled' or 'interpreted', not {engine!r}")
         self.engine = engine
-        self.telemetry = telemetry
+        self._telemetry = complete(telemetry)
+        self._telemetry_switch = Switch(self._telemetry)
+        self._native_telemetry: NativeTelemetry | None = None
         self.max_body_size = max_body_size
         self.debug = debug
         self.title = title
@@ -209,7 +221,7 @@ class FastAPI(Verbs, Starlette):
         self.user_middleware: list[Middleware] = list(middleware or [])
         self.middleware_stack: ASGIApp | None = None
         self._built_stack: ASGIApp | None = None
-        self._native: Assembly | AroundRoutes | None = None
+        self._native: Assembly | AroundRoutes | UntilOn | None = None
         self._handlers: Handlers | None = None
         self._seen_changes = -1
         self.setup()
@@ -436,7 +448,7 @@ class FastAPI(Verbs, Starlette):
             return around.functions if isinstance(around.inner, ExceptionMiddleware) else None
         return None if self.user_middleware else []
 
-    def _freeze(self) -> Assembly | AroundRoutes | None:
+    def _freeze(self) -> Assembly | AroundRoutes | UntilOn | None:
         """The routes as they are now, if they may be served without middleware, and None otherwise."""
         if self.middleware_stack is None:
             self.middleware_stack = self._built_stack = self.build_middleware_stack()
@@ -451,11 +463,16 @@ class FastAPI(Verbs, Starlette):
             functions = self._middleware_functions()
             if functions is not None:
                 assert self.middleware_stack is not None
-                self._native = AroundRoutes(assembly, functions, self, self.middleware_stack) if functions else assembly
+                native = AroundRoutes(assembly, functions, self, self.middleware_stack) if functions else assembly
+                may_come_on = self._telemetry_switch.may_come_on
+                self._native = UntilOn(native, self._telemetry_switch, self._answer_through_asgi) if may_come_on else native
         self._seen_changes = changes.count
         return self._native
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if SCOPE_KEY in scope or self._telemetry_switch.is_on() or scope["type"] == "lifespan":
+            await self._call_observed(scope, receive, send)
+            return
         if scope["type"] == "http":
             native = self._native
             if self._seen_changes != changes.count or self.middleware_stack is not self._built_stack:
@@ -468,6 +485,33 @@ class FastAPI(Verbs, Starlette):
         if self.root_path:
             scope["root_path"] = self.root_path
         await Starlette.__call__(self, scope, receive, send)
+
+    async def _call_observed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application with telemetry around: a lifespan, and what comes while telemetry is on or from one that records it."""
+        if self.root_path:
+            scope["root_path"] = self.root_path
+        if self.middleware_stack is None:
+            self._freeze()
+        app = partial(Starlette.__call__, self)
+        if scope["type"] == "lifespan":
+            if self._telemetry["auto_configure"] or _RUNTIME in sys.modules:
+                from tercel.telemetry._runtime import lifespan
+
+                await lifespan(config=self._telemetry, app=app, scope=scope, receive=receive, send=send)
+            else:
+                await app(scope, receive, send)
+            return
+        from tercel.telemetry._asgi import NativeTelemetry, is_instrumented, observe_exceptions
+
+        observe_exceptions(self.middleware_stack)
+        if SCOPE_KEY in scope:  # of an application that this one is mounted in
+            await app(scope, receive, send)
+            return
+        if self._native_telemetry is None:
+            self._native_telemetry = NativeTelemetry(self._telemetry)
+        scope["app"] = self
+        instrumented = is_instrumented(self.middleware_stack)
+        await self._native_telemetry(app=app, scope=scope, receive=receive, send=send, legacy_otel=instrumented)
 
     def direct_handler(self) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
         """A function that answers exchanges of Tercel's own server, without ASGI in between where nothing needs it."""

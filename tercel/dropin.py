@@ -37,6 +37,7 @@ FASTAPI_MODULES = {
     **_stand_ins("concurrency logger requests staticfiles templating testclient types websockets", "tercel"),
     **_stand_ins("middleware.cors middleware.gzip middleware.httpsredirect middleware.trustedhost middleware.wsgi", "tercel"),
     **_stand_ins("openapi.constants openapi.models security.utils", "tercel"),
+    **_stand_ins("telemetry telemetry._api telemetry._asgi telemetry._runtime", "tercel"),
     **_stand_ins("_body_limit _compat _compat.shared _compat.v2 _form_limits applications background datastructures", _FACADES),
     **_stand_ins("dependencies dependencies.models dependencies.utils encoders exception_handlers exceptions", _FACADES),
     **_stand_ins("middleware middleware.asyncexitstack openapi openapi.docs openapi.utils param_functions params", _FACADES),
@@ -46,7 +47,7 @@ FASTAPI_MODULES = {
 }
 """FastAPI's modules, each with the module that stands for it."""
 
-_LATER = frozenset({"cli", "staticfiles", "templating", "testclient"})
+_LATER = frozenset({"cli", "staticfiles", "telemetry._asgi", "telemetry._runtime", "templating", "testclient"})
 """Modules that `import fastapi` does not import along with it, nor any middleware of Starlette's."""
 
 

@@ -38,7 +38,17 @@ from tercel.plan import (
     TakeBody,
 )
 
-__all__ = ["Handler", "PlanRun", "Replanned", "StackScope", "interpreted_handler", "interpreted_socket", "response_to", "run_plan"]
+__all__ = [
+    "Handler",
+    "MakeRun",
+    "PlanRun",
+    "Replanned",
+    "StackScope",
+    "interpreted_handler",
+    "interpreted_socket",
+    "response_to",
+    "run_plan",
+]
 
 Handler = Callable[[Any], Coroutine[Any, Any, None]]
 
@@ -58,9 +68,15 @@ class PlanRun:
 
     async def run(self, index: int = 0) -> Response | None:
         """Runs the steps, from the one at an index; what the last one returns is the response, if there is one to return."""
+        return (await self.run_until(None, index))[1]
+
+    async def run_until(self, kind: type[Check | Invoke] | None, index: int = 0) -> tuple[int, Response | None]:
+        """Runs the steps up to the first of a kind, or all; returns the index at which to go on, and the response, if any."""
         response = None
         while index < len(self.plan.steps):
             step = self.plan.steps[index]
+            if kind is not None and isinstance(step, kind):
+                break
             index += 1
             match step:
                 case ReadBody():
@@ -87,12 +103,12 @@ class PlanRun:
                         body = self.values.get(step.body or "", support.Undefined)
                         raise support.check(self.errors, body, self.early, self.plan, self.ex)
                 case Invoke():
-                    self.values[step.slot] = await self.call(step.callee)
+                    await self.invoke(step)
                 case Render():
                     response = await self.render(step)
                 case _:
                     assert_never(step)
-        return response
+        return index, response
 
     def replan(self, step: Replan) -> int:
         """Takes a plan made anew in place of this one, and returns the index in it at which to go on."""
@@ -148,13 +164,20 @@ class PlanRun:
         if step.marks and step.slot in self.marks:
             self.marks[step.slot] = (self.marks[step.slot][0], len(self.errors))
 
-    async def call(self, callee: Callee, until_function: bool = False) -> Any:
+    def arguments(self, callee: Callee) -> dict[str, Any]:
+        """The arguments of a callable; without those that failed."""
         arguments: dict[str, Any] = {}
         for name, slot in callee.args:
-            if name == "**":
-                arguments.update(self.values[slot])
-            else:
-                arguments[name] = self.values[slot]
+            value = self.values[slot]
+            if value is not FAILED:
+                arguments.update(value if name == "**" else {name: value})
+        return arguments
+
+    async def invoke(self, step: Invoke) -> None:
+        self.values[step.slot] = await self.call(step.callee)
+
+    async def call(self, callee: Callee, until_function: bool = False) -> Any:
+        arguments = self.arguments(callee)
         match callee.style:
             case "enter":
                 if callee.limit is not None:
@@ -178,15 +201,24 @@ class PlanRun:
         if renderer.stream is not None:
             response = stream_response(renderer, value, injected, background)
         else:
-            try:
-                value = await support.in_thread(renderer.checked, value) if renderer.in_thread else renderer.checked(value)
-            except ResponseValidationError as error:
-                raise support.with_context(error, self.plan, self.ex) from None
-            response = renderer.response(value, injected, background)
-        return await self.deliver(response)
+            response = await self.respond(renderer, value, injected, background)
+        if not isinstance(self.scope, RequestScope):
+            return await self.scope.deliver(response)  # type: ignore[no-any-return]
+        await self.scope.leave_function()
+        await support.respond_with(self.ex, response)
+        return None
 
-    async def deliver(self, response: Response) -> Response | None:
-        return await self.scope.deliver(self.ex, response)  # type: ignore[no-any-return]
+    async def respond(self, renderer: Any, value: Any, injected: Response | None, background: Any) -> Response:
+        """The response for what the endpoint returned."""
+        try:
+            value = await support.in_thread(renderer.checked, value) if renderer.in_thread else renderer.checked(value)
+        except ResponseValidationError as error:
+            raise support.with_context(error, self.plan, self.ex) from None
+        return renderer.response(value, injected, background)  # type: ignore[no-any-return]
+
+
+MakeRun = Callable[[Plan, Any, Any], PlanRun]
+"""Makes a run of a plan, for an exchange, with a scope."""
 
 
 async def _call(callee: Callee, arguments: dict[str, Any]) -> Any:
@@ -197,30 +229,22 @@ async def _call(callee: Callee, arguments: dict[str, Any]) -> Any:
     return await support.in_thread(callee.fn, **arguments)
 
 
-class _AnsweringRun(PlanRun):
-    """A run within a `RequestScope` that sends the response once the generators of the function are left."""
-
-    async def deliver(self, response: Response) -> None:
-        await self.scope.leave_function()
-        await support.respond_with(self.ex, response)
-
-
-def interpreted_handler(plan: Plan) -> Handler:
+def interpreted_handler(plan: Plan, make_run: MakeRun = PlanRun) -> Handler:
     """A handler that runs a plan for each exchange and answers it."""
 
     async def handle(ex: Exchange) -> None:
         async with RequestScope(ex) as scope:
-            await _AnsweringRun(plan, ex, scope).run()
+            await make_run(plan, ex, scope).run()
 
     return handle
 
 
-def interpreted_socket(plan: Plan) -> Handler:
+def interpreted_socket(plan: Plan, make_run: MakeRun = PlanRun) -> Handler:
     """A handler that runs a plan for each WebSocket connection."""
 
     async def handle(ex: Any) -> None:
         async with RequestScope(ex, strict=False) as scope:
-            await PlanRun(plan, ex, scope).run()
+            await make_run(plan, ex, scope).run()
 
     return handle
 
@@ -266,7 +290,7 @@ async def answer_rest(plan: Plan, step: Replan, ex: Any, values: dict[str, Any],
                 scope.background(values[done.slot])
     try:
         async with scope:
-            run = _AnsweringRun(plan, ex, scope)
+            run = PlanRun(plan, ex, scope)
             run.values = values
             run.errors = values.get("errors", run.errors)
             body = next((step.slot for step in plan.steps if isinstance(step, ReadBody)), "")
@@ -335,13 +359,13 @@ class StackScope:
     async def hold(self, limit: Any, until_function: bool = False) -> None:
         await self._stack(until_function).enter_async_context(limit.get_semaphore())
 
-    async def deliver(self, ex: Exchange, response: Response) -> Response:
+    async def deliver(self, response: Response) -> Response:
         if self.tasks_started is not None:
             self.request.callback(self.tasks_started)  # the first thing after the response and its tasks
         return response
 
 
-async def response_to(plan: Plan, request: Request) -> Response:
+async def response_to(plan: Plan, request: Request, make_run: MakeRun = PlanRun) -> Response:
     """Runs a plan for a `Request`, which may be of a class of the user's, and returns the response without sending it.
 
     The scope must hold `fastapi_inner_astack`, `fastapi_function_astack` and `fastapi_middleware_astack`.
@@ -354,6 +378,6 @@ async def response_to(plan: Plan, request: Request) -> Response:
     form_stack = scope.get("fastapi_middleware_astack")
     assert isinstance(form_stack, AsyncExitStack), "fastapi_middleware_astack not found in request scope"
     ex = ASGIExchange(scope, request.receive, request._send, request)
-    response = await PlanRun(plan, ex, StackScope(request_stack, function_stack, form_stack)).run()
+    response = await make_run(plan, ex, StackScope(request_stack, function_stack, form_stack)).run()
     assert response is not None
     return response

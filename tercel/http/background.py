@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from tercel.http.log import logger
+from tercel.http.observed import operation
 
 __all__ = ["BackgroundTasks"]
 
@@ -40,7 +41,8 @@ class BackgroundTasks(StarletteBackgroundTasks):
         first: Exception | None = None
         for task in self.tasks:
             try:
-                await task()
+                with operation("background_task", task.func):
+                    await task()
             except Exception as error:
                 if first is None:
                     first = error

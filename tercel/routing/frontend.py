@@ -31,6 +31,7 @@ from tercel.compile.scopes import RequestScope
 from tercel.declare.markers import Depends
 from tercel.http.asgi import ASGIExchange
 from tercel.http.errors import DeclarationAssertion
+from tercel.http.observed import observer_of
 from tercel.http.threads import run_in_threadpool
 from tercel.routing.overriding import plan_under_overrides
 
@@ -286,8 +287,11 @@ class FrontendGroup(BaseRoute):
             found = self._find(scope, prefix)
             if found is None:
                 raise HTTPException(status_code=404)
-            frontend, _, relative = found
+            frontend, path, relative = found
             scope.setdefault("fastapi", {})[_PATH] = relative
+            observer = observer_of(scope)
+            if observer is not None:
+                observer.route_selected(path.rstrip("/") + "/{path}", False)
             if not dependencies or scope["method"] not in _METHODS:
                 await frontend.handle(scope, receive, send)
                 return

@@ -24,6 +24,7 @@ from tercel.compile.pattern import read_path
 from tercel.declare.options import Layer, merge, nearest
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.limits import FormLimits, nearest_limit, validate_max_body_size, with_body_limit
+from tercel.http.observed import observer_of
 from tercel.routing.frontend import FrontendGroup
 from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, unwrap_default
@@ -455,6 +456,9 @@ class IncludedRouter(BaseRoute):
             await with_body_limit(self.original_router.default, limit)(scope, receive, send)
             return
         update_scope(scope, child_scope)
+        observer = observer_of(scope)
+        if observer is not None:
+            observer.route_selected(observed_path(effective or route), isinstance(route, routing.Mount))
         if effective is not None:
             fastapi_scope(scope)[EFFECTIVE_CONTEXT] = effective
             if isinstance(effective.original_route, APIRoute):
@@ -471,6 +475,12 @@ class IncludedRouter(BaseRoute):
             except routing.NoMatchFound:
                 pass
         raise routing.NoMatchFound(name, path_params)
+
+
+def observed_path(candidate: Any) -> str | None:
+    """The path of a route, original or effective, as an observer of requests has it; None for what has none, as a router."""
+    own: str | None = getattr(candidate, "path_format", None)
+    return getattr(candidate.starlette_route, "path_format", None) or own if isinstance(candidate, EffectiveRoute) else own
 
 
 def match_candidate(candidate: Any, scope: Scope) -> tuple[Match, Scope, BaseRoute | None, EffectiveRoute | None]:

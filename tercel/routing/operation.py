@@ -22,6 +22,7 @@ from tercel.analyse.planner import InForce, plan_http, plan_websocket
 from tercel.analyse.results import Renderer, StreamKind
 from tercel.compile.emit import compile_plan, emit
 from tercel.compile.interpret import Handler, interpreted_handler, interpreted_socket, response_to
+from tercel.compile.observed import run_for
 from tercel.compile.scopes import SWALLOWED, leaving_late
 from tercel.http.asgi import ASGIExchange, WebSocketExchange
 from tercel.http.defaults import DefaultPlaceholder
@@ -29,6 +30,7 @@ from tercel.http.errors import FastAPIError
 from tercel.http.exchange import Exchange
 from tercel.http.leaving import cancelled_with_client
 from tercel.http.limits import FormLimits, with_body_limit
+from tercel.http.observed import observer_of
 from tercel.http.websocket import websocket_of
 from tercel.plan import Plan
 from tercel.routing import patched
@@ -90,6 +92,7 @@ class _Planned:
         self._seen = -1
         self._plan: Plan | None = None
         self._handler: Handler | None = None
+        self._observed: Handler | None = None
 
     def __deepcopy__(self, memo: Any) -> Self:
         """As a closure would: the copy of a route has its handler in common with the original."""
@@ -100,7 +103,8 @@ class _Planned:
         if self._plan is None or key != self._key or self._has_changed():
             watch_tree(self._dependant)
             self._shape, self._seen = shape(self._dependant), changes.touched
-            self._plan, self._key, self._handler = plan_under_overrides(provider, make), key, None
+            self._plan, self._key = plan_under_overrides(provider, make), key
+            self._handler = self._observed = None
         return self._plan
 
     def _has_changed(self) -> bool:
@@ -148,6 +152,17 @@ class Operation(_Planned):
             self._handler = cancelled_with_client(handler) if self.route.cancel_on_disconnect else handler
         return self._handler
 
+    def observed_handler(self) -> Handler:
+        """The same for an exchange that somebody observes: it tells what it does."""
+        plan = self.plan()
+        if self._observed is None:
+            handler = interpreted_handler(plan, run_for)
+            self._observed = cancelled_with_client(handler) if self.route.cancel_on_disconnect else handler
+        return self._observed
+
+    async def answer_observed(self, ex: Exchange) -> None:
+        await self.observed_handler()(ex)
+
     def source(self) -> str:
         """The generated source, whichever engine is in force."""
         return emit(self.plan()).text
@@ -156,7 +171,7 @@ class Operation(_Planned):
         """The response to a request, unsent: what `APIRoute.get_route_handler` gives to route classes that wrap it."""
         if replacements.parts:
             return await patched.respond(self, request)
-        return await response_to(self.plan(), request)
+        return await response_to(self.plan(), request, run_for)
 
     def _replaced(self) -> ASGIApp:
         """The application made of the functions that a program put in place of the original ones; made again when they change."""
@@ -174,7 +189,7 @@ class Operation(_Planned):
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             ex = ASGIExchange(scope, receive, send, request)
-            await self.handler()(ex)
+            await (self.handler() if observer_of(scope) is None else self.observed_handler())(ex)
 
         await leaving_late(scope, wrap_app_handling_exceptions(answer, request)(scope, receive, send))
 
@@ -225,6 +240,13 @@ class SocketOperation(_Planned):
             self._handler = compile_plan(plan) if compiled else interpreted_socket(plan)
         return self._handler
 
+    def observed_handler(self) -> Handler:
+        """The same for a connection that somebody observes."""
+        plan = self.plan()
+        if self._observed is None:
+            self._observed = interpreted_socket(plan, run_for)
+        return self._observed
+
     def source(self) -> str:
         return emit(self.plan()).text
 
@@ -232,7 +254,8 @@ class SocketOperation(_Planned):
         if replacements.parts:
             await patched.talk(self, websocket)
             return
-        await self.handler()(WebSocketExchange(websocket))
+        handler = self.handler() if observer_of(websocket.scope) is None else self.observed_handler()
+        await handler(WebSocketExchange(websocket))
 
 
 def unwrap_default(value: Any) -> Any:

@@ -28,6 +28,7 @@ from tercel.analyse.results import Renderer, add_injected
 from tercel.compile import support
 from tercel.compile.interpret import PlanRun, StackScope
 from tercel.compile.streams import stream_response
+from tercel.http import observed
 from tercel.http.asgi import ASGIExchange
 from tercel.http.defaults import Default, DefaultPlaceholder
 from tercel.http.encode import jsonable_encoder
@@ -240,8 +241,14 @@ async def run_endpoint_function(*, dependant: Dependant, values: dict[str, Any],
     """Calls an endpoint: awaited, or in a worker thread."""
     assert dependant.call is not None, "dependant.call must be a function"
     if is_coroutine:
-        return await dependant.call(**values)
-    return await run_in_threadpool(dependant.call, **values)
+        with observed.operation("endpoint", dependant.call):
+            return await dependant.call(**values)
+    return await run_in_threadpool(_run_observed, dependant.call, values)
+
+
+def _run_observed(call: Callable[..., Any], values: dict[str, Any]) -> Any:
+    with observed.operation("endpoint", call):
+        return call(**values)
 
 
 async def serialize_response(
@@ -340,20 +347,29 @@ def get_websocket_app(
     """A function that solves the dependencies of a WebSocket endpoint, then runs it."""
 
     async def app(websocket: WebSocket) -> None:
-        solved = await replacements.get("solve_dependencies", solve_dependencies)(
-            request=websocket,
-            dependant=dependant,
-            dependency_overrides_provider=dependency_overrides_provider,
-            async_exit_stack=_stack(websocket.scope, "fastapi_inner_astack"),
-            embed_body_fields=embed_body_fields,
-        )
+        observer = observed.observer_of(websocket.scope)
+        data = None if observer is None else observer.data
+        if data is not None:
+            data.websocket = websocket
+        with observed.operation("dependencies", dependant.call):
+            solved = await replacements.get("solve_dependencies", solve_dependencies)(
+                request=websocket,
+                dependant=dependant,
+                dependency_overrides_provider=dependency_overrides_provider,
+                async_exit_stack=_stack(websocket.scope, "fastapi_inner_astack"),
+                embed_body_fields=embed_body_fields,
+            )
+            if data is not None:
+                data.values, data.errors = solved.values, solved.errors
         if solved.errors:
             context = EndpointContext(**dict(endpoint_context(dependant.call)))  # type: ignore[typeddict-item]
             if dependant.path:
                 context["path"] = f"WS {websocket.scope.get('root_path', '').rstrip('/')}{dependant.path}"
-            raise WebSocketRequestValidationError(solved.errors, endpoint_ctx=context)
+            with observed.refusals(observer):
+                raise WebSocketRequestValidationError(solved.errors, endpoint_ctx=context)
         assert dependant.call is not None, "dependant.call must be a function"
-        await dependant.call(**solved.values)
+        with observed.operation("endpoint", dependant.call):
+            await dependant.call(**solved.values)
 
     return app
 
@@ -406,6 +422,31 @@ async def _read(plan: Plan, ex: ASGIExchange) -> Any:
     return form
 
 
+async def _solve(
+    route: Handled, plan: Plan, ex: ASGIExchange, request: Request, observer: observed.Observer | None
+) -> tuple[Any, SolvedDependency]:
+    """The body, and what the dependencies came to."""
+    data = None if observer is None else observer.data
+    if data is not None:
+        data.request = request
+    with observed.refusals(observer):
+        body = await _read(plan, ex)
+    if data is not None:
+        data.body = None if body is Undefined else body
+    with observed.operation("dependencies", route.dependant.call):
+        solved: SolvedDependency = await replacements.get("solve_dependencies", solve_dependencies)(
+            request=request,
+            dependant=route.dependant,
+            body=body,
+            dependency_overrides_provider=route.dependency_overrides_provider,
+            async_exit_stack=_stack(request.scope, "fastapi_inner_astack"),
+            embed_body_fields=route._embed_body_fields,
+        )
+        if data is not None:
+            data.values, data.errors = solved.values, solved.errors
+    return body, solved
+
+
 async def respond(operation: Operation, request: Request) -> Response:
     """The response to a request, each part made by the function that is in place for it.
 
@@ -414,17 +455,11 @@ async def respond(operation: Operation, request: Request) -> Response:
     """
     route, plan = operation.route, operation.plan()
     ex = ASGIExchange(request.scope, request.receive, request._send, request)
-    body = await _read(plan, ex)
-    solved: SolvedDependency = await replacements.get("solve_dependencies", solve_dependencies)(
-        request=request,
-        dependant=route.dependant,
-        body=body,
-        dependency_overrides_provider=route.dependency_overrides_provider,
-        async_exit_stack=_stack(request.scope, "fastapi_inner_astack"),
-        embed_body_fields=route._embed_body_fields,
-    )
+    observer = observed.observer_of(request.scope)
+    body, solved = await _solve(route, plan, ex, request, observer)
     if solved.errors:
-        raise support.check(solved.errors, body, FAILED, plan, ex)
+        with observed.refusals(observer):
+            raise support.check(solved.errors, body, FAILED, plan, ex)
     call = route.dependant.call
     assert call is not None
     renderer: Renderer = cast(Render, plan.steps[-1]).renderer
@@ -433,11 +468,11 @@ async def respond(operation: Operation, request: Request) -> Response:
     is_coroutine = style_of(call) == "await"
     run: Callable[..., Awaitable[Any]] = replacements.get("run_endpoint_function", run_endpoint_function)
     value = await run(dependant=route.dependant, values=solved.values, is_coroutine=is_coroutine)
-    return await _rendered(renderer, value, solved, is_coroutine, support.context_of(plan, ex))
+    return await _rendered(renderer, call, value, solved, support.context_of(plan, ex))
 
 
 async def _rendered(
-    renderer: Renderer, value: Any, solved: SolvedDependency, is_coroutine: bool, context: EndpointContext
+    renderer: Renderer, call: Callable[..., Any], value: Any, solved: SolvedDependency, context: EndpointContext
 ) -> Response:
     """The response for what an endpoint returned, by way of `serialize_response`."""
     if isinstance(value, Response):
@@ -446,14 +481,15 @@ async def _rendered(
         return value
     dump_json = renderer.field is not None and renderer.is_default
     serialize: Callable[..., Awaitable[Any]] = replacements.get("serialize_response", serialize_response)
-    content = await serialize(
-        field=renderer.field,
-        response_content=value,
-        **renderer.dump,
-        is_coroutine=is_coroutine,
-        endpoint_ctx=context,
-        dump_json=dump_json,
-    )
+    with observed.operation("serialization", call):
+        content = await serialize(
+            field=renderer.field,
+            response_content=value,
+            **renderer.dump,
+            is_coroutine=style_of(call) == "await",
+            endpoint_ctx=context,
+            dump_json=dump_json,
+        )
     arguments = renderer.response_arguments(solved.response, solved.background_tasks)
     if dump_json:
         response = Response(content, media_type="application/json", **arguments)

@@ -38,6 +38,7 @@ from tercel.http.defaults import Default
 from tercel.http.errors import DeclarationAssertion, FastAPIError
 from tercel.http.exchange import Exchange
 from tercel.http.limits import FormLimits, validate_form_limits, validate_max_body_size, with_body_limit
+from tercel.http.observed import observer_of
 from tercel.openapi.ids import generate_unique_id
 from tercel.routing.changes import RouteList, changes
 from tercel.routing.frontend import (
@@ -452,6 +453,7 @@ class APIRouter(Verbs, routing.Router):
             return
         served: Served = found.entry.payload
         served.describe(scope, found.params or {})
+        served.tell(scope)
         if found.child_scope is not None:
             update_scope(scope, found.child_scope)
         if found.entry.kind == "websocket":
@@ -465,7 +467,11 @@ class APIRouter(Verbs, routing.Router):
         if ex.entry is not None:
             ex.entry.describe(scope, {})
         path = get_route_path(scope)
-        if self.redirect_slashes and path != "/" and self._matches_any(_with_other_slash(scope, path)):
+        other = self._find(_with_other_slash(scope, path)) if self.redirect_slashes and path != "/" else None
+        if other is not None:
+            observer = observer_of(scope)
+            if observer is not None:
+                observer.route_selected(other.path, False)
             url = URL(scope=_with_other_slash(scope, path))
             await respond_with(ex, RedirectResponse(url=str(url)))
             return
@@ -488,10 +494,11 @@ class APIRouter(Verbs, routing.Router):
             assert effective.app is not None
             await effective.app(scope, ex.receive, ex.send)
 
-    def _matches_any(self, scope: Scope) -> bool:
+    def _find(self, scope: Scope) -> Served | None:
+        """What another spelling of a path leads to, if a request may be redirected there."""
         assert self._assembly is not None
         found = self._assembly.table.match_http(scope["method"], get_route_path(scope), lambda: scope)
-        return found is not MISS and found.entry.payload.redirects
+        return found.entry.payload if found is not MISS and found.entry.payload.redirects else None
 
     def _low_priority_candidates(self) -> Iterator[Any]:
         yield from self._low_priority_routes

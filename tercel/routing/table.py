@@ -18,7 +18,7 @@ from tercel.http.exchange import Exchange
 from tercel.http.limits import with_body_limit
 from tercel.routing.changes import Overrides
 from tercel.routing.files import KeptFiles, kept_files
-from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate
+from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate, observed_path
 from tercel.routing.operation import Operation
 from tercel.routing.replaced import replacements
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute
@@ -78,7 +78,9 @@ def _api_entry(route: APIRoute, effective: EffectiveRoute | None, said: Mapping[
     operation: Operation = state.operation
     direct = route.is_plain and state.max_body_size is None and not replacements
     served = Served(_unserved, state.methods, told, framework, limits)
+    served.path = state.path_format
     served.handler = _compiled(served, operation) if direct else _through_asgi(served, route.handle)
+    served.observed = operation.answer_observed if direct else None
     return Entry(state.path, state.regex_or_path, state.param_convertors, frozenset(state.methods), "http", served)
 
 
@@ -134,11 +136,13 @@ def _other_entry(
         if isinstance(route, APIWebSocketRoute):
             told["route"] = route
         served = Served(_unserved, None, told, framework, limits)
+        served.path = route.path_format
         served.handler = _to_socket(route.handle)
         return Entry(route.path, route.path_regex, route.param_convertors, None, "websocket", served)
     if isinstance(route, routing.Route) and type(route).matches is _HTTP and not own_matching:
         told = {**said, "endpoint": route.endpoint}
         served = Served(_unserved, route.methods, told, framework, limits)
+        served.path = route.path_format
         served.handler = _through_asgi(served, with_body_limit(route.handle, limit))
         methods = None if route.methods is None else frozenset(route.methods)
         return Entry(route.path, route.path_regex, route.param_convertors, methods, "http", served)
@@ -180,6 +184,7 @@ def _probed(
         return match, child_scope
 
     served = Served(_unserved, getattr(route, "methods", None), told, framework, limits)
+    served.path, served.is_mount = observed_path(candidate), isinstance(route, routing.Mount)
     is_api = effective is not None and isinstance(effective.original_route, APIRoute)
     serve = route.handle if isinstance(route, IncludedRouter) or is_api else with_body_limit(route.handle, limit)
     kept = kept_files(route) if limit is None else None

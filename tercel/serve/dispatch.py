@@ -19,6 +19,7 @@ from tercel.compile.match import MISS, Hit, Miss, Partial, RouteTable
 from tercel.compile.scopes import leaving_late
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange
+from tercel.http.observed import observer_of
 from tercel.plan import Plan
 from tercel.serve.failures import Handlers, answer_exception, find_in_scope, handle_by, handle_exception
 
@@ -55,11 +56,27 @@ class Served:
 
     Attributes:
         plan: what the handler does, where it is a compiled or interpreted one that stays as it is.
+        observed: answers an exchange that somebody observes; None where `handler` does that as well.
+        path: as an observer has it: with parameters in braces and no convertors; None for what has none.
+        is_mount: what is below says the rest of it.
         at_once: for a "scan" entry: answers some exchanges without being asked whether it matches; None for all others.
         ends_with_response: nothing happens in the handler after its response; found out with the first request that asks.
     """
 
-    __slots__ = ("at_once", "ends_with_response", "form_limits", "framework", "handler", "methods", "plan", "redirects", "said")
+    __slots__ = (
+        "at_once",
+        "ends_with_response",
+        "form_limits",
+        "framework",
+        "handler",
+        "is_mount",
+        "methods",
+        "observed",
+        "path",
+        "plan",
+        "redirects",
+        "said",
+    )
 
     def __init__(
         self,
@@ -77,7 +94,18 @@ class Served:
         self.redirects = True
         self.plan: Callable[[], Plan] | None = None
         self.ends_with_response: bool | None = None
+        self.observed: Callable[[Any], Coroutine[Any, Any, None]] | None = None
+        self.path: str | None = None
+        self.is_mount = False
         self.at_once: Callable[[Exchange], Coroutine[Any, Any, None] | None] | None = None
+
+    def tell(self, scope: Scope) -> Callable[[Any], Coroutine[Any, Any, None]]:
+        """Tells the observer of a request, if it has one, that it came here, and returns what is to answer it."""
+        observer = observer_of(scope)
+        if observer is None:
+            return self.handler
+        observer.route_selected(self.path, self.is_mount)
+        return self.observed or self.handler
 
     def describe(self, scope: Scope, path_params: Mapping[str, Any]) -> None:
         """Writes the match into the scope, where user code and integrations read it."""
@@ -216,9 +244,10 @@ class Assembly:
             return
         served: Served = found.entry.payload
         served.describe(scope, found.params or {})
+        handler = served.tell(scope)
         ex.path_params = scope["path_params"]
         if found.child_scope is not None:
             update_scope(scope, found.child_scope)
         elif type(found) is not Hit and ex.method not in served.methods:
             raise HTTPException(status_code=405, headers={"Allow": ", ".join(served.methods)})
-        await served.handler(ex)
+        await handler(ex)

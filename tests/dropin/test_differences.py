@@ -71,18 +71,6 @@ def test_a_path_that_a_convertor_cannot_convert_is_not_found() -> None:
     assert client.get("/" + "1" * 4301).status_code == 404
 
 
-def test_telemetry_is_accepted_and_does_nothing(hooked: Callable[[str], str]) -> None:
-    printed = hooked(
-        "from fastapi import FastAPI\n"
-        "from fastapi.telemetry import TelemetryConfig, TelemetryData, get_telemetry_data\n"
-        "from fastapi.testclient import TestClient\n"
-        "app = FastAPI(telemetry=TelemetryConfig(tracing=True, metrics=False))\n"
-        "app.get('/')(lambda: get_telemetry_data())\n"
-        "print(app.telemetry, TestClient(app).get('/').json(), TelemetryData().body)"
-    )
-    assert printed.strip() == "{'tracing': True, 'metrics': False} None None"
-
-
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
 def test_a_small_body_behind_a_middleware_function_is_not_compressed(coding: str) -> None:
     app = FastAPI()
