@@ -318,7 +318,7 @@ class StackScope:
         self.function = function
         self.form = form
 
-        self.begun = 0
+        self.begun: int | None = None  # how many background tasks there were after the response; None before it
 
     def shared(self, view: Any) -> Any:
         return view
@@ -329,7 +329,8 @@ class StackScope:
 
     def background(self, tasks: Any) -> Any:
         async def late() -> None:
-            await run_late(tasks, self.begun)
+            if self.begun is not None:
+                await run_late(tasks, self.begun)
 
         def mark() -> None:
             self.begun = len(tasks.tasks)

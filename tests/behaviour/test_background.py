@@ -7,8 +7,9 @@ import pytest
 from starlette.background import BackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from tercel import BackgroundTasks, Depends, HTTPException
+from tercel import APIRouter, BackgroundTasks, Depends, HTTPException
 from tercel.responses import JSONResponse, StreamingResponse
+from tercel.routing import APIRoute
 
 
 class Broken(Exception):
@@ -96,6 +97,33 @@ def test_tasks_do_not_run_when_the_endpoint_raised(make_app, client, journal, er
     assert connected.get("/").status_code in (400, 500)
     connected.close()
     assert journal.entries == []
+
+
+def test_tasks_of_a_wrapped_handler_do_not_run_when_the_endpoint_raised(make_app, client, journal):
+    class Wrapped(APIRoute):
+        def get_route_handler(self):
+            handler = super().get_route_handler()
+
+            async def wrapped(request):
+                return await handler(request)
+
+            return wrapped
+
+    app = make_app()
+    router = APIRouter(route_class=Wrapped)
+
+    @router.get("/{status}")
+    def endpoint(status: int, tasks: BackgroundTasks):
+        tasks.add_task(journal, "task")
+        if status != 200:
+            raise HTTPException(status)
+        tasks.add_task(journal, "last")
+
+    app.include_router(router)
+    connected = client(app)
+    assert connected.get("/400").status_code == 400
+    assert connected.get("/200").status_code == 200
+    assert journal.until("last") == ["task", "last"]
 
 
 def test_tasks_of_a_dependency_do_not_run_when_the_request_was_invalid(serve, journal):
