@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Receive, Scope,
 from typing_extensions import Unpack, deprecated
 
 from tercel.declare.markers import Depends
-from tercel.declare.options import INCLUDE_DEFAULTS, OPERATION_DEFAULTS, IncludeArguments, with_signature
+from tercel.declare.options import INCLUDE_DEFAULTS, OPERATION_DEFAULTS, IncludeArguments, OperationArguments, with_signature
 from tercel.http.asgi import ASGIExchange
 from tercel.http.defaults import Default
 from tercel.http.errors import FastAPIDeprecationWarning, RequestValidationError, WebSocketRequestValidationError
@@ -50,7 +50,7 @@ from tercel.routing.include import iter_route_contexts
 from tercel.routing.operation import Operation, SocketOperation
 from tercel.routing.route import APIRoute
 from tercel.routing.router import APIRouter
-from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
+from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Decorator, Verbs
 from tercel.serve.cautions import warn_about_credentials_for_all
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers
@@ -312,6 +312,17 @@ class FastAPI(Verbs, Starlette):
     def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         """Adds a path operation. See `APIRouter.add_api_route`."""
         self.router.add_api_route(path, endpoint=endpoint, **options)
+
+    @with_signature("self", "path", defaults={**OPERATION_DEFAULTS, "methods": None}, required="path")
+    def api_route(self, path: str, *, methods: list[str] | None = None, **options: Unpack[OperationArguments]) -> Decorator:
+        """A path operation for several methods, by the router's `add_api_route`. See `APIRouter.api_route`."""
+        made: Decorator = Verbs.api_route(self.router, path, methods=methods, **options)
+        return made
+
+    def _verb(self, method: str, path: str, options: OperationArguments) -> Decorator:
+        """The decorator of the router: methods that a subclass of the application overrides are not asked, as on FastAPI."""
+        made: Decorator = getattr(self.router, method.lower())(path, **options)
+        return made
 
     def add_api_websocket_route(
         self, path: str, endpoint: Callable[..., Any], name: str | None = None, *, dependencies: Sequence[Depends] | None = None

@@ -477,6 +477,9 @@ class IncludedRouter(BaseRoute):
         raise routing.NoMatchFound(name, path_params)
 
 
+IncludedRouter.__name__ = IncludedRouter.__qualname__ = "_IncludedRouter"  # programs compare the name of a route's class
+
+
 def observed_path(candidate: Any) -> str | None:
     """The path of a route, original or effective, as an observer of requests has it; None for what has none, as a router."""
     own: str | None = getattr(candidate, "path_format", None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tercel import DeclarationError, FastAPI, Query, Request, Response
+from tercel import APIRouter, DeclarationError, FastAPI, Query, Request, Response
 from tercel.middleware.gzip import GZipMiddleware
+from tercel.routing import APIRoute
 from tercel.testclient import TestClient
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,3 +89,36 @@ def test_a_small_body_behind_a_middleware_function_is_not_compressed(coding: str
     small, large = client.get("/10").headers, client.get("/1000").headers
     assert ("content-encoding" in small, small.get("vary")) == (False, None)
     assert ("content-encoding" in large, large["vary"]) == (coding == "gzip", "Accept-Encoding")
+
+
+def test_a_route_taken_out_of_an_included_router_is_not_found_any_more() -> None:
+    app, router = FastAPI(), APIRouter()
+    router.get("/x")(lambda: "x")
+    app.include_router(router)
+    client = TestClient(app)
+    assert client.get("/x").json() == "x"
+    router.routes.pop()
+    assert client.get("/x").status_code == 404
+    router.routes.append(APIRoute("/x", lambda: "another"))
+    assert client.get("/x").json() == "another"
+
+
+def test_a_parameter_changed_after_the_first_request_is_what_it_was() -> None:
+    def app_with_changed_parameter(*, asked_before: bool) -> list[Any]:
+        app = FastAPI()
+
+        @app.get("/")
+        def read(number: int = 1) -> int:
+            return number
+
+        client = TestClient(app)
+        if asked_before:
+            client.get("/")
+        route = cast(APIRoute, app.routes[-1])
+        (field,) = route.dependant.query_params
+        field.field_info.alias = "n"
+        field.field_info.default = 9
+        return [client.get(path).json() for path in ("/?n=5", "/?number=5", "/")]
+
+    assert app_with_changed_parameter(asked_before=False) == [5, 9, 9]
+    assert app_with_changed_parameter(asked_before=True) == [1, 5, 1]
