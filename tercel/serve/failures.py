@@ -14,7 +14,7 @@ from typing import Any, Final
 from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException, WebSocketException
 from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from tercel.compile.scopes import leaving_late
@@ -113,6 +113,7 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
 
     Raises:
         RuntimeError: there is a handler, but the response has begun.
+        ClientDisconnect: the same, for a body that the client did not send to its end.
     """
     if isinstance(exc, BodyTooLarge):
         exc = too_large()
@@ -122,6 +123,8 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
     if handler is None:
         raise exc
     if ex.started:
+        if isinstance(exc.__cause__, ClientDisconnect):
+            raise exc.__cause__  # half a body: the server has answered it, and nobody is left to be told more
         raise RuntimeError("Caught handled exception, but response already started.") from exc
     response = await _call(handler, request_of(ex), exc)
     if response is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import pytest
 from starlette.requests import ClientDisconnect
 
-from tercel import BackgroundTasks, Body, Depends, Request, WebSocket, WebSocketDisconnect
+from tercel import BackgroundTasks, Body, Depends, Form, Request, WebSocket, WebSocketDisconnect
 from tercel.responses import StreamingResponse
 from tercel.sse import EventSourceResponse
 
@@ -165,6 +165,32 @@ def test_an_endpoint_does_not_run_when_the_body_never_ends(make_app, client, jou
     assert connected.get("/health").json() == "ok"
     connected.close()
     assert journal.entries == []
+
+
+@over_a_socket
+@pytest.mark.differs("the server says so as the application", always=False)
+@pytest.mark.parametrize("path", ["/json", "/form"])
+def test_a_body_that_turns_out_to_be_broken_is_answered_once_and_is_no_error(make_app, client, leave, path):
+    app = make_app()
+
+    @app.post("/json")
+    async def json(value: Annotated[dict, Body()]):
+        return value
+
+    @app.post("/form")
+    async def form(value: Annotated[str, Form()]):
+        return value
+
+    kind = {"/json": b"application/json", "/form": b"application/x-www-form-urlencoded"}[path]
+    head = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: %b\r\ntransfer-encoding: chunked\r\n\r\n" % (path.encode(), kind)
+    connected = client(app)
+    with leave(connected.port, head + b"5\r\nvalue\r\n") as connection:
+        assert connected.get("/missing").status_code == 404  # the endpoint waits for the rest by now
+        connection.sendall(b"zz\r\n")
+        answer = b""
+        while data := connection.recv(1000):
+            answer += data
+    assert answer.count(b"HTTP/1.1 ") == answer.count(b"HTTP/1.1 400 ") == 1
 
 
 @over_a_socket
