@@ -1,7 +1,7 @@
 """The limit: hand-written handlers that Tercel's own server calls directly. What a framework costs is the distance from here.
 
 As `asgi_app` it leaves out what a framework must do: matching by pattern, errors in a common form, conditional requests. It reads
-and answers exchanges as compiled handlers do, and asks the session behind `receive` for messages as Tercel's `WebSocket` does.
+and answers exchanges as compiled handlers do, and has Tercel's `WebSocket` for sockets.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from pydantic_core import to_json
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bench.apps.asgi_app import FILE, lifespan
 from bench.apps.by_hand import Refused, answer_item, answer_list, answer_user, current_user, require_token
 from bench.apps.content import CHUNKS
 from tercel.http.exchange import Exchange, Head
-from tercel.http.websocket import DirectSession
+from tercel.http.websocket import websocket_of
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -115,15 +116,15 @@ async def handle(ex: Exchange) -> None:
         await ex.respond(REFUSED[error.status], error.body)
 
 
-async def echo(session: DirectSession) -> None:
+async def echo(socket: WebSocket) -> None:
     """W6: every text back."""
+    await socket.accept()
     while True:
-        while (message := session.take_at_once()) is None:
-            await session.arrival()
-        if message["type"] != "websocket.receive":
+        try:
+            text = await socket.receive_text()
+        except WebSocketDisconnect:
             return
-        # Never refused here: the load waits for an echo before it sends more.
-        session.send_at_once(message["text"])
+        await socket.send_text(text)
 
 
 class Limit:
@@ -134,9 +135,7 @@ class Limit:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.accept"})
-            await echo(receive.__self__)
+            await echo(websocket_of(scope, receive, send))
         else:
             await lifespan(receive, send)
 

@@ -22,10 +22,16 @@ _CONNECTED: Final = WebSocketState.CONNECTED
 
 
 class DirectSession(Protocol):
-    """A connection that can be asked without awaiting."""
+    """A connection that can be asked without awaiting.
 
-    def take_at_once(self) -> Message | None:
-        """What `receive` would return, if it is here; otherwise None."""
+    Attributes:
+        websocket_class: for user code, made as `DirectWebSocket` is.
+    """
+
+    websocket_class: type[DirectWebSocket]
+
+    def take_at_once(self) -> str | bytes | Message | None:
+        """What has arrived: text, bytes, or the message that says that the connection is over; None for nothing."""
         ...
 
     def arrival(self) -> Awaitable[None]:
@@ -52,25 +58,28 @@ class DirectWebSocket(WebSocket):
         if self.application_state is not _CONNECTED or self.client_state is not _CONNECTED:
             return await super().receive_text()
         session = self._session
-        while (message := session.take_at_once()) is None:
+        while (payload := session.take_at_once()) is None:
             await session.arrival()
-        if message["type"] == "websocket.disconnect":
-            self._disconnected(message)
-        return cast(str, message["text"])
+        if type(payload) is str:
+            return payload
+        raise self._other(payload, "text")
 
     async def receive_bytes(self) -> bytes:
         if self.application_state is not _CONNECTED or self.client_state is not _CONNECTED:
             return await super().receive_bytes()
         session = self._session
-        while (message := session.take_at_once()) is None:
+        while (payload := session.take_at_once()) is None:
             await session.arrival()
-        if message["type"] == "websocket.disconnect":
-            self._disconnected(message)
-        return cast(bytes, message["bytes"])
+        if type(payload) is bytes:
+            return payload
+        raise self._other(payload, "bytes")
 
-    def _disconnected(self, message: Message) -> None:
+    def _other(self, payload: str | bytes | Message, wanted: str) -> Exception:
+        """The exception for what is not the wanted kind of message."""
+        if isinstance(payload, str | bytes):
+            return KeyError(wanted)  # as Starlette's, which looks for it in the message
         self.client_state = WebSocketState.DISCONNECTED
-        raise WebSocketDisconnect(message["code"], message.get("reason"))
+        return WebSocketDisconnect(payload["code"], payload.get("reason"))
 
     async def send_text(self, data: str) -> None:
         if self.application_state is not _CONNECTED or type(data) is not str or not self._session.send_at_once(data):
@@ -119,5 +128,5 @@ def websocket_of(scope: Scope, receive: Receive, send: Send) -> WebSocket:
         and hasattr(session, "send_at_once")
         and all(vars(WebSocket).get(name) is value for name, value in _ORIGINAL.items())
     ):
-        return DirectWebSocket(scope, receive, send, cast(DirectSession, session))
+        return cast(DirectSession, session).websocket_class(scope, receive, send, cast(DirectSession, session))
     return WebSocket(scope, receive, send)

@@ -11,7 +11,6 @@ from typing import Final
 
 from picows import WSFrame, WSMsgType
 
-from tercel.http.exchange import Message
 from tercel.server.deflate import Inflating, InflationError
 
 __all__ = ["MessageReader", "Violation", "is_close_code"]
@@ -75,8 +74,8 @@ class MessageReader:
         self.begun = False
         self.size_bytes = 0
 
-    def take(self, frame: WSFrame) -> Message | None:
-        """Take a data frame. Returns the message that ends with it, or None.
+    def take(self, frame: WSFrame) -> str | bytes | None:
+        """Take a data frame. Returns the payload of the message that ends with it, or None.
 
         Raises:
             Violation: with the close code.
@@ -104,8 +103,8 @@ class MessageReader:
         self._parts = bytearray()
         self._decoder = self._inflating = None
         if isinstance(parts, bytearray):
-            return {"type": "websocket.receive", "bytes": bytes(parts)}
-        return {"type": "websocket.receive", "text": "".join(parts)}
+            return bytes(parts)
+        return "".join(parts)
 
     def _begin(self, frame: WSFrame) -> None:
         if frame.rsv1 and not self._compression:

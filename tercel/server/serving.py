@@ -66,6 +66,7 @@ class Server(PerRequest):
         connections: what is open, WebSockets included.
         response_count: responses completed.
         watches_responses: somebody wants to know of each response's end.
+        websocket_room: memory that compiled WebSockets read into; see `tercel.server.frames`.
         idle_deadline_s: until when a connection that becomes idle now is kept; renewed with every tick, since reading the clock for
             each response is not free.
     """
@@ -101,6 +102,7 @@ class Server(PerRequest):
         self._tick_s = self._tick_interval_s()
         self.idle_deadline_s = self._idle_deadline_s()
         self.tail = self.tail_server = self.tail_date = b""
+        self.websocket_room = bytearray()
 
     # -- where it is -------------------------------------------------------------------------------------------------------
 

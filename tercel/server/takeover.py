@@ -120,8 +120,9 @@ def take_over(
     max_frame_bytes: int,
     on_violation: Callable[[int, str], None],
     ahead: bytes,
+    in_front: Callable[[Any], Any],
 ) -> Any:
-    """Make picows the protocol of a connection. Returns picows' protocol object.
+    """Make picows the protocol of a connection. Returns the connection's protocol object.
 
     Args:
         listener: gets the frames; `on_ws_connected` is called before this returns.
@@ -129,6 +130,7 @@ def take_over(
         max_frame_bytes: a longer frame is a violation with code 1009.
         on_violation: called with close code and reason when the peer breaks the protocol, before picows sends its CLOSE.
         ahead: bytes that came behind the upgrade request.
+        in_front: given picows' protocol, returns what gets the bytes in its place: itself, or something that hands them on.
     """
     log = _Log(on_violation)
     protocol = WSProtocol(
@@ -151,6 +153,7 @@ def take_over(
     protocol.connection_made(face)
     _feed(protocol, _REQUEST, log)
     face.silent = False
+    protocol = in_front(protocol)
     face._transport.set_protocol(protocol)
     if ahead:
         _feed(protocol, ahead, log)

@@ -20,12 +20,12 @@ from tercel.http.exchange import Message, Scope
 from tercel.server.asgi import AsgiApp
 from tercel.server.deflate import Deflate, deflate
 from tercel.server.flow import FLOW_SLOTS, FlowControl
+from tercel.server.frames import make_gate, make_receivers, websocket_class
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
 from tercel.server.messages import MessageReader, Violation, is_close_code
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
-from tercel.server.waiting import Waiters
 from tercel.server.wire import plain_text
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class WebSocketSession(FlowControl, WSListener):
     Attributes:
         scope: the ASGI scope.
         deadline: when `tick` has something to do, on the loop's clock.
+        websocket_class: what user code gets.
     """
 
     __slots__ = (
@@ -79,6 +80,7 @@ class WebSocketSession(FlowControl, WSListener):
         "_drain_callbacks",
         "_exchange",
         "_face",
+        "_gate",
         "_handle",
         "_key",
         "_lingering",
@@ -88,13 +90,14 @@ class WebSocketSession(FlowControl, WSListener):
         "_queue_bytes",
         "_reader",
         "_receivers",
-        "_room_bytes",
+        "_seen_progress",
         "_server",
         "_state",
         "_violation",
         "_ws",
         "deadline",
         "scope",
+        "websocket_class",
     )
 
     def __init__(self, connection: HttpConnection, exchange: HttpExchange, opening: Opening) -> None:
@@ -107,9 +110,10 @@ class WebSocketSession(FlowControl, WSListener):
         self.transport = connection.transport
         self._state = _CONNECTING
         self._connect_delivered = False
-        self._queue: deque[Message] = deque()
+        self._queue: deque[str | bytes] = deque()
         self._queue_bytes = 0
-        self._receivers = Waiters()
+        self._receivers = make_receivers(connection)
+        self.websocket_class = websocket_class(self._receivers)
         self._disconnect: Message | None = None
         self._closed_by_app = False
         self._deflate: Deflate | None = opening.deflate
@@ -119,13 +123,14 @@ class WebSocketSession(FlowControl, WSListener):
         self._drain_callbacks = 0
         self._awaits_pong = False
         self._next_ping_s = math.inf
-        self._room_bytes = 0
+        self._seen_progress = 0
         self._lingering = False
         self._violation = (_OPEN, 0, "")
         self._close_sent = False
         self._face: TransportFace | None = None
         self._ws: WSTransport | None = None
         self._protocol: Any = None
+        self._gate: Any = None
         self.deadline = math.inf
         self._handle = ConnectionHandle(self, self._server.draining)
         scope = dict(exchange.scope)
@@ -153,19 +158,19 @@ class WebSocketSession(FlowControl, WSListener):
             if self._disconnect is not None:
                 return dict(self._disconnect)
             await self._receivers.future()
-        message = self._queue.popleft()
+        payload = self._queue.popleft()
         if self._reading_paused:
             self._taken()
-        return message
+        return {"type": "websocket.receive", "text" if type(payload) is str else "bytes": payload}
 
-    def take_at_once(self) -> Message | None:
-        """What `receive` returns for a connection that was accepted, if it is here; otherwise None."""
+    def take_at_once(self) -> str | bytes | Message | None:
+        """What has arrived on a connection that was accepted: a payload, or the message that says it is over; None for nothing."""
         if not self._queue:
             return None if self._disconnect is None else dict(self._disconnect)
-        message = self._queue.popleft()
+        payload = self._queue.popleft()
         if self._reading_paused:
             self._taken()
-        return message
+        return payload
 
     def arrival(self) -> asyncio.Future[None]:
         """Ends when `take_at_once` may have something. To be awaited at once."""
@@ -173,14 +178,14 @@ class WebSocketSession(FlowControl, WSListener):
 
     def _taken(self) -> None:
         # What is left is counted when it matters, so that the usual case counts nothing.
-        self._queue_bytes = sum(len(message.get("text") or message.get("bytes") or b"") for message in self._queue)
+        self._queue_bytes = sum(map(len, self._queue))
         config = self._config
         if self._queue_bytes <= config.ws_queue_bytes // 2 and len(self._queue) <= config.ws_queue_messages // 2:
             self.release_reading()
 
-    def _deliver(self, message: Message, size_bytes: int) -> None:
+    def _deliver(self, payload: str | bytes, size_bytes: int) -> None:
         queue = self._queue
-        queue.append(message)
+        queue.append(payload)
         if len(queue) == 1:
             self._queue_bytes = size_bytes
         else:
@@ -242,7 +247,8 @@ class WebSocketSession(FlowControl, WSListener):
         ws = self._ws
         if self._state != _OPEN or self.write_paused or self._deflate is not None or ws is None:
             return False
-        ws.send(_TEXT if isinstance(data, str) else _BINARY, data)
+        if self._gate is None or not self._gate.send_now(data):
+            ws.send(_TEXT if isinstance(data, str) else _BINARY, data)
         return True
 
     async def _room_to_write(self) -> None:
@@ -296,7 +302,11 @@ class WebSocketSession(FlowControl, WSListener):
             self._next_ping_s = self.loop.time() + interval_s
         self.deadline = self._next_ping_s
         ahead = connection.left_http()
-        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._violated, ahead)
+        self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._violated, ahead, self._with_gate)
+
+    def _with_gate(self, protocol: Any) -> Any:
+        self._gate = make_gate(self, self._receivers, protocol, self._config.ws_max_message_bytes, self._server.websocket_room)
+        return protocol if self._gate is None else self._gate
 
     def _send_data(self, message: Message) -> None:
         ws = self._ws
@@ -404,7 +414,7 @@ class WebSocketSession(FlowControl, WSListener):
         connection.lost = connection.gone = True
         connection.exchange = None
         # picows' objects refer to this one.
-        self._protocol = self._ws = None
+        self._protocol = self._ws = self._gate = None
 
     # -- what picows calls -------------------------------------------------------------------------------------------------
 
@@ -430,9 +440,9 @@ class WebSocketSession(FlowControl, WSListener):
                 except UnicodeDecodeError:
                     self._fail(1007, "text is not UTF-8")
                 else:
-                    self._deliver({"type": "websocket.receive", "text": text}, frame.payload_size)
+                    self._deliver(text, frame.payload_size)
             elif kind is _BINARY and frame.fin and not self._reader.begun:
-                self._deliver({"type": "websocket.receive", "bytes": frame.get_payload_as_bytes()}, frame.payload_size)
+                self._deliver(frame.get_payload_as_bytes(), frame.payload_size)
             elif kind is _PING:
                 # RFC 6455 §5.5.3: only the latest ping needs an answer; a peer that does not read gets none.
                 if not self.write_paused:
@@ -449,12 +459,12 @@ class WebSocketSession(FlowControl, WSListener):
     def _on_part(self, frame: WSFrame) -> None:
         """A frame that is not a whole plain message."""
         try:
-            message = self._reader.take(frame)
+            payload = self._reader.take(frame)
         except Violation as violation:
             self._fail(violation.code, violation.reason)
             return
-        if message is not None:
-            self._deliver(message, self._reader.size_bytes)
+        if payload is not None:
+            self._deliver(payload, self._reader.size_bytes)
 
     def _peer_closes(self, payload: bytes) -> None:
         code = 1005
@@ -491,13 +501,13 @@ class WebSocketSession(FlowControl, WSListener):
             self.abort()
             return
         if self._awaits_pong and not self._reading_paused:
-            room_bytes = self._receive_room_bytes()
-            if room_bytes == self._room_bytes:
+            progress = self._progress()
+            if progress == self._seen_progress:
                 self._send_close(1011, "no answer to a ping")
                 self.abort()
                 return
             # A part of a long message has arrived, behind which the pong waits.
-            self._room_bytes = room_bytes
+            self._seen_progress = progress
             self.deadline = now_s + self._config.ws_pong_timeout_s
         elif now_s >= self._next_ping_s:
             self._ping(now_s)
@@ -516,11 +526,13 @@ class WebSocketSession(FlowControl, WSListener):
         # Nor can one that is held back, but sending is how one notices that it has left.
         if not self._reading_paused:
             self._awaits_pong = True
-            self._room_bytes = self._receive_room_bytes()
+            self._seen_progress = self._progress()
             self.deadline = now_s + self._config.ws_pong_timeout_s
 
-    def _receive_room_bytes(self) -> int:
-        """Free bytes in picows' buffer; they change with every byte that arrives."""
+    def _progress(self) -> int:
+        """A number that changes with every byte that arrives: without a gate, of the free bytes in picows' buffer."""
+        if self._gate is not None:
+            return cast(int, self._gate.received_bytes)
         return len(self._protocol.get_buffer(-1)) if self._protocol is not None else 0
 
     # -- what a handle and the server may do -------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 |---|---|---|
 | http | the pure protocol | itself, the bytes cut elsewhere |
 | protocols | the compiled protocol | the pure one: answers, what the application saw, state, log |
-| websocket | WebSocket frames and messages, with and without permessage-deflate | itself cut elsewhere; the package `websockets` |
+| websocket | WebSocket frames and messages, both protocols, with permessage-deflate or not | itself cut elsewhere; `websockets` |
 | chunked | the decoder of chunked bodies | a decoder of one regular expression per part, written here |
 | forms | multipart and urlencoded bodies at an endpoint | the interpreted engine; no 5xx |
 | parameters | path, query, header, cookie, JSON body at an endpoint | the interpreted engine; no 5xx |
@@ -18,7 +18,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable
-from typing import Any
+from itertools import product
+from typing import Any, Final
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Opcode
@@ -26,8 +27,10 @@ from websockets.protocol import SERVER, State
 from websockets.protocol import Protocol as PeerProtocol
 
 from tercel.server.body import BodySyntaxError, ChunkedDecoder
+from tercel.server.protocols import compiled_connection
 from tests.attacks.attacker import OPENING, frame
 from tests.protocol.comparing import FORWARDED, both, logged
+from tests.protocol.feeding import Protocol
 from tests.protocol.peer import DirectApp, config
 from tools.fuzz.application import engines
 from tools.fuzz.memory import Broken, answer, converse, parse_answers
@@ -35,6 +38,7 @@ from tools.fuzz.memory import Broken, answer, converse, parse_answers
 __all__ = ["TARGETS", "with_cuts"]
 
 _MAX_CUTS = 6
+_PROTOCOLS: Final[tuple[Protocol, ...]] = ("pure",) if compiled_connection() is None else ("pure", "compiled")
 
 _SETTINGS: list[dict[str, Any]] = [
     {},
@@ -191,7 +195,8 @@ def check_websocket(data: bytes) -> None:
     opening = OPENING.format(target="/", fields=_DEFLATE_FIELD if compressed else "").encode()
     wanted = _reference_messages(stream, compressed)
     outcomes = []
-    for places in ([], cuts, list(range(1, min(len(stream), 600)))):
+    everywhere = list(range(1, min(len(stream), 600)))
+    for protocol, places in product(_PROTOCOLS, ([], cuts, everywhere)):
         seen: list[Any] = []
         with logged() as lines:
             done = converse(
@@ -199,7 +204,7 @@ def check_websocket(data: bytes) -> None:
                 _WS_CONFIG,
                 opening + stream,
                 [len(opening) + place for place in (0, *places)],
-                "pure",
+                protocol,
             )
         if lines:
             raise Broken(f"logged: {lines}")
@@ -209,8 +214,10 @@ def check_websocket(data: bytes) -> None:
         # A pong may be left out when the connection fails behind the ping.
         outcomes.append((seen, [found for found in _parse_frames(frames) if found[0] != Opcode.PONG]))
     messages, (end, code) = outcomes[0][0][:-1], outcomes[0][0][-1]
-    check_equal(outcomes[1], outcomes[0], "cut and whole differ")
-    check_equal(outcomes[2], outcomes[0], "byte by byte and whole differ")
+    for outcome, what in zip(
+        outcomes[1:], ("cut", "byte by byte", "compiled", "compiled and cut", "compiled byte by byte"), strict=False
+    ):
+        check_equal(outcome, outcomes[0], f"{what}, and whole and pure differ")
     if end != "end":
         raise Broken(f"the application was not told of the end: {outcomes[0]}")
     if wanted[1] == 1006 and code != 1006:

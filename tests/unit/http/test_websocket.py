@@ -22,6 +22,8 @@ def anyio_backend() -> str:
 class Session:
     """A connection that was accepted; `waiting` messages come one by one, only when somebody waits for them."""
 
+    websocket_class = DirectWebSocket
+
     def __init__(self, *messages: Any, waiting: tuple[Any, ...] = (), busy: bool = False) -> None:
         self.messages: list[Any] = [{"type": "websocket.connect"}, *messages]
         self.waiting = list(waiting)
@@ -29,7 +31,8 @@ class Session:
         self.sent: list[Any] = []
 
     def take_at_once(self) -> Any:
-        return self.messages.pop(0) if self.messages else None
+        message = self.messages.pop(0) if self.messages else None
+        return message if message is None or message["type"] != "websocket.receive" else message.get("text", message.get("bytes"))
 
     async def arrival(self) -> None:
         self.messages.append(self.waiting.pop(0))

@@ -1,0 +1,71 @@
+"""What is compiled of a WebSocket, where it was built: usual frames, the wait for them, and the methods of user code.
+
+Without it picows reads and writes every frame. `tercel.server._frames` has the functions, `tercel.server.websocket` uses them. Read
+`docs/design/0015-usual-frames.md` for the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from tercel.http.websocket import DirectWebSocket
+from tercel.server.http1 import HttpConnection
+from tercel.server.waiting import Waiters
+
+if TYPE_CHECKING:
+    from tercel.server._frames import Receivers
+    from tercel.server.websocket import WebSocketSession
+
+__all__ = ["COMPILED", "make_gate", "make_receivers", "websocket_class"]
+
+# Read into by all connections of an event loop in turn. Not more: what one reading brings is delivered before a full queue is seen.
+_ROOM_BYTES: Final = 16_384
+
+try:
+    from tercel.server import _frames
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
+
+    class _Gate(_frames.Gate, asyncio.BufferedProtocol):  # asyncio asks for the class, uvloop for the methods
+        __slots__ = ()
+
+    class _CompiledWebSocket(DirectWebSocket):
+        """What its methods return are no coroutines of Python's, but coroutines by `collections.abc`."""
+
+        receive_text = _frames.receive_text  # pyright: ignore[reportAssignmentType]
+        receive_bytes = _frames.receive_bytes  # pyright: ignore[reportAssignmentType]
+        send_text = _frames.send_text  # pyright: ignore[reportAssignmentType]
+        send_bytes = _frames.send_bytes  # pyright: ignore[reportAssignmentType]
+
+    _CompiledWebSocket.__name__ = DirectWebSocket.__name__
+
+
+def make_receivers(connection: HttpConnection) -> Waiters | Receivers:
+    """Who waits for messages on a connection that becomes a WebSocket."""
+    if COMPILED and type(connection) is not HttpConnection:
+        return _frames.Receivers(connection.loop)  # pyright: ignore[reportPossiblyUnboundVariable]
+    return Waiters()
+
+
+def websocket_class(receivers: Waiters | Receivers) -> type[DirectWebSocket]:
+    """The class of user code's `WebSocket`."""
+    return DirectWebSocket if isinstance(receivers, Waiters) else _CompiledWebSocket
+
+
+def make_gate(session: WebSocketSession, receivers: Waiters | Receivers, inner: Any, max_bytes: int, room: bytearray) -> Any:
+    """What stands in front of picows' protocol; None where nothing was compiled.
+
+    Args:
+        room: of the server; enlarged when it is needed for the first time.
+    """
+    if isinstance(receivers, Waiters):
+        return None
+    if not room:
+        room.extend(bytes(_ROOM_BYTES))
+    transport = session.transport
+    secure = transport.get_extra_info("ssl_object") is not None
+    descriptor = -1 if secure else transport.get_extra_info("socket").fileno()
+    return _Gate(session, inner, room, max_bytes, descriptor)
