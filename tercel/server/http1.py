@@ -24,6 +24,7 @@ from tercel.server.handling import EAGER, settle, settle_exit, start_task
 from tercel.server.handshake import wants_websocket
 from tercel.server.head_reader import HeadReader, split_fields
 from tercel.server.request_head import Rejected, parse_target, read_framing
+from tercel.server.sockets import address_of
 from tercel.server.stream import client_gone
 from tercel.server.wire import CONTINUE, plain_text
 
@@ -111,8 +112,8 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self.write = self.transport.write
         config = self._config
         self.transport.set_write_buffer_limits(config.write_high_water_bytes, config.write_low_water_bytes)
-        self.client = _address(transport.get_extra_info("peername"))
-        self.local_address = _address(transport.get_extra_info("sockname"), unix=True)
+        self.client = address_of(transport.get_extra_info("peername"))
+        self.local_address = address_of(transport.get_extra_info("sockname"), unix=True)
         self.scheme = "https" if transport.get_extra_info("sslcontext") is not None else "http"
         self._trusted = self.server.forwarded.trusts(self.client)
         self.deadline = self.loop.time() + config.head_timeout_s
@@ -460,8 +461,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         exchange = self.exchange
         self._ready = None
         self.exchange = None
+        reader = HeadReader(self._config)
+        raw_path = query_string = b""
         if exchange is not None:
             # Its body turned out to be broken while it was being answered.
+            reader.method, raw_path, query_string = exchange.method, exchange.raw_path, exchange.query_string
             started = exchange.started
             exchange.give_up()
             exchange.client_left()
@@ -473,7 +477,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         head, body = plain_text(rejected.status, rejected.reason + "\n")
         head.headers.extend(rejected.headers)
         self._reader.close()
-        answer = HttpExchange(self, HeadReader(self._config), "", b"", b"", None, [])
+        answer = HttpExchange(self, reader, "", raw_path, query_string, None, [])
         answer.began_s = self.loop.time()
         answer.respond_now(head, body)
 
@@ -592,12 +596,3 @@ class HttpConnection(FlowControl, asyncio.Protocol):
 
     def drain_subscribed(self, change: int) -> None:
         self.drain_callbacks += change
-
-
-def _address(address: object, unix: bool = False) -> tuple[str, int | None] | None:
-    """Host and port of a socket address; for a Unix socket's own address (path, None)."""
-    if isinstance(address, tuple) and len(address) >= 2:
-        return str(address[0]), int(address[1])
-    if unix and isinstance(address, (str, bytes)) and address:
-        return (address if isinstance(address, str) else address.decode(errors="replace")), None
-    return None

@@ -16,7 +16,7 @@ import sys
 
 from tercel.server.config import ServerConfig
 
-__all__ = ["BindError", "bind_shared", "bind_sockets", "listen", "tls_context", "unlink_unix_socket", "url_of"]
+__all__ = ["BindError", "address_of", "bind_shared", "bind_sockets", "listen", "tls_context", "unlink_unix_socket", "url_of"]
 
 
 class BindError(Exception):
@@ -224,3 +224,12 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
         "required": ssl.CERT_REQUIRED,
     }[config.tls_client_certs]
     return context
+
+
+def address_of(address: object, unix: bool = False) -> tuple[str, int | None] | None:
+    """Host and port of a socket address; for a Unix socket's own address (path, None)."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        return str(address[0]), int(address[1])
+    if unix and isinstance(address, (str, bytes)) and address:
+        return (address if isinstance(address, str) else address.decode(errors="replace")), None
+    return None

@@ -82,7 +82,11 @@ class Supervisor:
                     self._renew()
                 self._kill_overdue(now_s)
                 self._heed(signals.wait(self._all_workers(), self._timeout_s(now_s)))
-                if not self._announced and all(slot.worker is not None and slot.worker.ready for slot in self._slots):
+                if (
+                    not self._announced
+                    and not self._stop_signals
+                    and all(slot.worker is not None and slot.worker.ready for slot in self._slots)
+                ):
                     self._announced = True
                     self._announce()
 
@@ -111,6 +115,10 @@ class Supervisor:
         if self._stop_signals == 1:
             self._exit_code = exit_code
             _log.info("Stopping %d workers", len(self._all_workers()))
+            # Whoever connects from now on is refused: a worker closes its copy with the order to stop.
+            for slot in self._slots:
+                for listener in slot.listeners:
+                    listener.close()
         for worker in self._all_workers():
             if self._stop_signals == 1:
                 worker.stop(self._patience_s)

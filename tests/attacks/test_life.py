@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
@@ -63,10 +64,11 @@ def test_sigterm_with_two_hundred_streams_and_a_thousand_sockets(start: Start, m
     assert not [line for line in service.lines if "Traceback" in line or "ERROR" in line]
 
 
-def test_new_connections_are_refused_while_it_stops(start: Start) -> None:
-    service = start()
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_new_connections_are_refused_while_it_stops(start: Start, workers: str) -> None:
+    service = start("--workers", workers)
     slow = service.connect()
-    request(slow, "/slow?seconds=1")
+    request(slow, "/slow?seconds=3")
     service.saw("^slow$")
     service.signal(signal.SIGTERM)
     service.saw("Stopping")
@@ -77,6 +79,7 @@ def test_new_connections_are_refused_while_it_stops(start: Start) -> None:
         except ConnectionRefusedError:
             break
         assert time.monotonic() < deadline_s
+    assert select.select([slow.socket], [], [], 0)[0] == [], "it was not stopping any more"
     assert slow.response()["connection"] == "close"
     assert service.exit_code() == 0
 

@@ -421,15 +421,22 @@ async def test_what_does_not_end_is_cancelled_after_the_grace_period(errors: Rec
 
 async def test_the_access_log_has_one_line_for_each_response(caplog: pytest.LogCaptureFixture) -> None:
     async def handler(ex: Exchange) -> None:
+        await ex.body()
         await ex.respond(TEXT, b"hello")
 
     with caplog.at_level(logging.INFO, "tercel.access"):
-        async with serving(direct_app(handler), ServerConfig(port=0)) as server, connected(server) as peer:
-            await peer.get("/a%0D%0Ab?c=d")
-            await peer.send(b"nonsense\r\n\r\n")
-            await peer.rest()
+        async with serving(direct_app(handler), ServerConfig(port=0)) as server:
+            async with connected(server) as peer:
+                await peer.get("/a%0D%0Ab?c=d")
+                await peer.send(b"nonsense\r\n\r\n")
+                await peer.rest()
+            async with connected(server) as peer:
+                await peer.send(b"PUT /half?e=f HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf")
+                peer.end_sending()
+                await peer.rest()
     lines = [record.getMessage() for record in caplog.records if record.name == "tercel.access"]
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert '"GET /a%0D%0Ab?c=d HTTP/1.1" 200 5 ' in lines[0]
     assert lines[0].startswith("127.0.0.1:")
     assert '" 400 ' in lines[1]
+    assert '"PUT /half?e=f HTTP/1.1" 400 ' in lines[2]
