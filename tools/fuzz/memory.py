@@ -178,7 +178,7 @@ class Conversation:
     Args:
         written: all that the server has sent.
         handled: method of each request that the application was given.
-        closed: whether the server closed before the client did.
+        closed: whether the server closed before the client did, or with an answer to that.
     """
 
     written: bytes
@@ -238,10 +238,12 @@ def converse(
                 break
             receiver(transport)(data[start:stop])
             await settle()
-        closed = transport.closed
+        closed, answered_bytes = transport.closed, len(transport.written)
         if not closed and not transport.protocol.eof_received():
             transport.close()
         await settle()
+        # What is answered at the end of the client's side is half a request (RFC 9112 §8), and the last answer.
+        closed = closed or len(transport.written) > answered_bytes
         if not transport.closed:
             raise Broken(f"the connection stays open: {connection!r} in state {connection._state}")
         if server.connections or server._tasks:
