@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from tercel.compile.streams import send_streaming_response
 from tercel.http.background import BackgroundTasks
-from tercel.http.body import has_only_json_numbers, parse_json, says_json, uses_stock_parser
+from tercel.http.body import STOCK_LOADS, has_only_json_numbers, parse_json, says_json
 from tercel.http.cookies import parse_cookie_field
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
@@ -189,7 +189,7 @@ _stock_body = Request.body
 
 def model_at_once(ex: Exchange, strict: bool, validate: Callable[[bytes], Any]) -> tuple[bytes, Any] | None:
     """What `read_model` returns, where the body is here already and valid; otherwise None."""
-    if ex.view is None and Request.body is _stock_body and uses_stock_parser():
+    if ex.view is None and Request.body is _stock_body and json.loads is STOCK_LOADS:
         raw = ex.json_at_once(strict)
         if raw is not None:
             try:
@@ -204,7 +204,7 @@ async def read_model(ex: Exchange, strict: bool, validate: Callable[[bytes], Any
 
     In the first case the body is the raw bytes, which `check` parses if something else failed.
     """
-    if ex.view is None and Request.body is _stock_body and uses_stock_parser():
+    if ex.view is None and Request.body is _stock_body and json.loads is STOCK_LOADS:
         raw = await _bytes(ex)
         if raw and says_json(ex.header(b"content-type"), strict) and has_only_json_numbers(raw):
             try:

@@ -13,17 +13,17 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from pydantic_core import from_json
 
 __all__ = [
     "JSON_DEPTH_LIMIT",
+    "STOCK_LOADS",
     "has_only_json_numbers",
     "is_json_content_type",
     "parse_json",
     "says_json",
-    "uses_stock_parser",
 ]
 
 # Arrays and objects inside one another. pydantic takes models 255 deep, each of which may hold a list in a dict; and it is less
@@ -34,7 +34,8 @@ JSON_DEPTH_LIMIT = 800
 _REMEMBERED_TYPES = 256
 _REMEMBERED_TYPE_BYTES = 100
 
-_stock_loads = json.loads
+STOCK_LOADS: Final = json.loads
+"""What `json.loads` is unless somebody replaced it, who then means every JSON body."""
 
 
 def parse_json(raw: bytes) -> Any:
@@ -48,7 +49,7 @@ def parse_json(raw: bytes) -> Any:
             succeeds or fails otherwise: NaN and infinities, numbers beyond a float's range, lone surrogates, bytes that are not
             text, nesting beyond `JSON_DEPTH_LIMIT`, integers beyond `sys.get_int_max_str_digits()`.
     """
-    if json.loads is not _stock_loads:  # an application (or a test) replaced the parser; it means every JSON body
+    if json.loads is not STOCK_LOADS:  # an application (or a test) replaced the parser; it means every JSON body
         return json.loads(raw)
     try:
         value = from_json(raw, allow_inf_nan=False, cache_strings="keys")
@@ -58,11 +59,6 @@ def parse_json(raw: bytes) -> Any:
     if _may_overflow(raw):
         return _parse_strictly(raw)
     return value
-
-
-def uses_stock_parser() -> bool:
-    """Whether nobody replaced `json.loads`, which would mean every JSON body."""
-    return json.loads is _stock_loads
 
 
 def has_only_json_numbers(raw: bytes) -> bool:
