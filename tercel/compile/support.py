@@ -158,11 +158,14 @@ async def read_json(ex: Exchange, strict: bool, plan: Plan) -> Any:
     if not says_json(ex.header(b"content-type"), strict):
         return raw
     try:
-        return parse_json(raw)
+        value = parse_json(raw)
     except json.JSONDecodeError as error:
         raise json_invalid(error, context_of(plan, ex)) from error
     except Exception as error:
         raise limited(ex, error) from error
+    if view is not None:
+        view._json = value  # where `request.json()` keeps it: error reporters look there, and must not read a body
+    return value
 
 
 async def _read_json_of_view(ex: Exchange, view: Request, strict: bool, plan: Plan) -> Any:

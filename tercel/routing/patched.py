@@ -111,7 +111,7 @@ class _Solution:
 _solutions: dict[Any, _Solution] = {}
 
 
-def _plan(dependant: Dependant, kind: Kind, embed: bool, known: Mapping[CacheKey, Any], in_force: InForce) -> _TreePlan:
+def _plan(dependant: Dependant, kind: Kind, embed: bool, known: Sequence[CacheKey], in_force: InForce) -> _TreePlan:
     planner = Planner(kind, embed, in_force, "body")
     for number, key in enumerate(known):
         planner.values[key] = planner.slot(f"known{number}")
@@ -132,7 +132,7 @@ def _plan(dependant: Dependant, kind: Kind, embed: bool, known: Mapping[CacheKey
 
 
 def _tree_plan(dependant: Dependant, kind: Kind, embed: bool, provider: Any, known: Mapping[CacheKey, Any]) -> _TreePlan:
-    make = partial(_plan, dependant, kind, embed, known)
+    make = partial(_plan, dependant, kind, embed, tuple(known))  # what is known at the start
     if known:
         return plan_under_overrides(provider, make)
     overrides = overrides_of(provider)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Query, Request, Response, WebSocket, params
+from fastapi import APIRouter, Cookie, Depends, FastAPI, Header, Query, Request, Response, WebSocket, params, routing
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -144,6 +144,68 @@ def a_request_class_with_a_body_of_its_own() -> Any:
         return item
 
     return TestClient(app).post("/x", json={"a": 1}).json()
+
+
+@check
+def what_a_wrapped_handler_finds_of_the_body() -> Any:
+    seen: list[Any] = []
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Any:
+            handler = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                before = hasattr(request, "_json")
+                response = await handler(request)
+                seen.append([before, getattr(request, "_json", "none"), await request.json()])
+                return response
+
+            return handle
+
+    app = FastAPI()
+    app.router.route_class = Route
+
+    @app.post("/x")
+    def create(item: Item) -> Item:
+        return item
+
+    client = TestClient(app)
+    return [client.post("/x", json={"a": 1, "b": 2}).json(), seen]
+
+
+@check
+def an_override_set_on_the_way_is_in_force_where_functions_are_replaced() -> Any:
+    original, calls = routing.solve_dependencies, []
+
+    async def solve(**arguments: Any) -> Any:
+        calls.append("solve")
+        return await original(**arguments)
+
+    def wanted(q: int = 1) -> int:
+        return q
+
+    def other(z: int, request: Request) -> list[Any]:
+        return [z, request.url.path]
+
+    async def configure() -> None:
+        app.dependency_overrides[wanted] = other
+
+    app = FastAPI()
+
+    @app.get("/x")
+    def read(_: Annotated[None, Depends(configure)], value: Annotated[Any, Depends(wanted)], z: str = "own") -> Any:
+        return [value, z]
+
+    routing.solve_dependencies = solve  # type: ignore[assignment]
+    try:
+        client = TestClient(app)
+        answers = []
+        for path in ("/x?z=3", "/x?z=4", "/x"):
+            answers.append(client.get(path).json())
+            app.dependency_overrides.clear()
+        return [answers, sorted(set(calls))]
+    finally:
+        routing.solve_dependencies = original
 
 
 @check
