@@ -73,6 +73,8 @@ class Dependant:
     path: str | None = None
     scope: Literal["function", "request"] | None = None
     concurrency: Any = None
+    _known: Any = field(default=None, repr=False, compare=False)
+    """What `tercel.analyse.known` keeps for as long as the callable is in a tree."""
 
 
 def shape(dependant: Dependant) -> Any:

@@ -35,7 +35,6 @@ from typing_inspection.typing_objects import is_typealiastype
 from tercel.analyse.annotations import (
     field_annotation_is_scalar,
     field_annotation_is_scalar_sequence,
-    is_plain_scalar,
     is_uploadfile_or_nonable_uploadfile_annotation,
     is_uploadfile_sequence_annotation,
     lenient_issubclass,
@@ -51,7 +50,9 @@ from tercel.analyse.fields import (
     is_scalar_field,
 )
 from tercel.analyse.forms import add_form_union_validators, ensure_multipart_is_installed, form_union_models, model_type
+from tercel.analyse.known import ParamDetails, find_known, keep_known
 from tercel.analyse.origins import origin_of
+from tercel.analyse.plain import plain_field
 from tercel.declare import markers
 from tercel.declare.scopes import SecurityScopes
 from tercel.http.errors import DeclarationAssertion, DependencyScopeError
@@ -183,15 +184,6 @@ def get_stream_item_type(annotation: Any) -> Any | None:
 # -- one parameter ----------------------------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
-class ParamDetails:
-    """What one parameter turned out to be: a dependency, a field, or (neither) an injected object."""
-
-    type_annotation: Any
-    depends: markers.Depends | None
-    field: ModelField | None
-
-
 def _refuse(message: str, advice: str = "") -> NoReturn:
     raise DeclarationAssertion(message, advice=advice or None)
 
@@ -217,6 +209,9 @@ class _Parameter:
         return self.value is not inspect.Signature.empty
 
     def details(self) -> ParamDetails:
+        field = plain_field(self.name, self.annotation, self.value, self.is_path)
+        if field is not None:
+            return ParamDetails(self.type, None, field)
         if get_origin(self.annotation) is Annotated:
             self.read_annotated()
         self.read_default()
@@ -273,8 +268,6 @@ class _Parameter:
         info: FieldInfo
         if self.is_path:
             info = markers.Path(annotation=self.annotation)
-        elif is_plain_scalar(self.type):
-            info = markers.Query(annotation=self.annotation, default=default)
         elif is_uploadfile_or_nonable_uploadfile_annotation(self.type) or is_uploadfile_sequence_annotation(self.type):
             info = markers.File(annotation=self.annotation, default=default)
         elif not field_annotation_is_scalar(self.type):
@@ -348,13 +341,14 @@ def _add_sub_dependant(dependant: Dependant, name: str, depends: markers.Depends
             use_cache=depends.use_cache,
             scope=depends.scope,
             concurrency=depends._concurrency,
+            _is_shared=True,
         )
     )
 
 
 def add_field(dependant: Dependant, field: ModelField) -> None:
     """Puts a field among the parameters of a callable, where its marker says."""
-    info = field.field_info
+    info = field.info_to_read
     if isinstance(info, markers.Body):
         dependant.body_params.append(field)
         return
@@ -381,6 +375,7 @@ def get_dependant(
     use_cache: bool = True,
     scope: Literal["function", "request"] | None = None,
     concurrency: Any = None,
+    _is_shared: bool = False,
 ) -> Dependant:
     """The tree of a callable: its own parameters and, recursively, its dependencies.
 
@@ -388,6 +383,7 @@ def get_dependant(
         path: the path format of the route; parameters with a name in it are path parameters.
         name: the parameter of the caller that receives the value.
         concurrency: the limiter of `Depends(max_concurrency=)`.
+        _is_shared: it is likely to be in other trees too.
 
     Raises:
         DeclarationError: something in the signature cannot be resolved; says where and what to write instead.
@@ -405,14 +401,20 @@ def get_dependant(
     )
     scopes = [*(parent_oauth_scopes or []), *(own_oauth_scopes or [])]
     path_names = path_param_names(path)
-    for parameter in get_typed_signature(call).parameters.values():
+    known = find_known(call, path_names) if _is_shared else None
+    found: list[tuple[inspect.Parameter, ParamDetails]] = []
+    for parameter, told in known.parameters if known is not None else _unknown(call):
         with origin_of(call, parameter):
-            details = analyze_param(
-                param_name=parameter.name,
-                annotation=parameter.annotation,
-                value=parameter.default,
-                path_param_names=path_names,
-            )
+            if told is not None:
+                details = told.twin()
+            else:
+                details = analyze_param(
+                    param_name=parameter.name,
+                    annotation=parameter.annotation,
+                    value=parameter.default,
+                    path_param_names=path_names,
+                )
+                found.append((parameter, details))
             if details.depends is not None:
                 _add_sub_dependant(dependant, parameter.name, details.depends, scopes)
                 continue
@@ -426,7 +428,15 @@ def get_dependant(
             else:
                 assert details.field is not None
                 add_field(dependant, details.field)
+    if _is_shared:
+        dependant._known = known or keep_known(call, path_names, found)
     return dependant
+
+
+def _unknown(call: Callable[..., Any]) -> Iterator[tuple[inspect.Parameter, ParamDetails | None]]:
+    """The parameters of a callable of which nothing is known."""
+    for parameter in get_typed_signature(call).parameters.values():
+        yield parameter, None
 
 
 def get_parameterless_sub_dependant(*, depends: markers.Depends, path: str) -> Dependant:
@@ -440,6 +450,7 @@ def get_parameterless_sub_dependant(*, depends: markers.Depends, path: str) -> D
         scope=depends.scope,
         concurrency=depends._concurrency,
         own_oauth_scopes=list(depends.scopes or []) if isinstance(depends, markers.Security) else [],
+        _is_shared=True,
     )
 
 

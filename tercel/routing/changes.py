@@ -6,9 +6,10 @@ Every mutation anywhere increments one number; who froze something remembers it,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, SupportsIndex, TypeVar
+from typing import Any, Generic, Protocol, SupportsIndex, TypeVar
+from weakref import WeakSet
 
-__all__ = ["Overrides", "RouteList", "changes"]
+__all__ = ["Overrides", "RouteList", "Unsettled", "changes", "settle_all", "unsettled"]
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -35,6 +36,25 @@ class _Changes:
 
 
 changes = _Changes()
+
+
+class Unsettled(Protocol):
+    """Something that has put off what it takes from routes until somebody asks for it."""
+
+    def settle(self) -> None:
+        """Takes it now."""
+
+
+unsettled: WeakSet[Unsettled] = WeakSet()
+
+
+def settle_all() -> None:
+    """Has everything taken from routes that was put off: a route is about to change."""
+    while unsettled:
+        try:
+            unsettled.pop().settle()
+        except KeyError:  # the last ones went in between
+            return
 
 
 class _Watched:

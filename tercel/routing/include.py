@@ -25,6 +25,8 @@ from tercel.declare.options import Layer, merge, nearest
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.http.limits import FormLimits, nearest_limit, validate_max_body_size, with_body_limit
 from tercel.http.observed import observer_of
+from tercel.openapi.ids import generate_unique_id
+from tercel.routing.changes import unsettled
 from tercel.routing.frontend import FrontendGroup
 from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, unwrap_default
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["EffectiveRoute", "IncludeContext", "IncludedRouter", "RouteContext", "iter_route_contexts"]
 
 INCLUDED_ROUTER = "included_router"
+
+_settling = threading.RLock()
 
 
 def fastapi_scope(scope: Scope) -> dict[str, Any]:
@@ -94,25 +98,80 @@ class EffectiveRoute(RouteState):
     """
 
     original_route: BaseRoute
-    starlette_route: BaseRoute | None = None
-    app: ASGIApp | None = None
-    operation: Operation | None = None
+    starlette_route: BaseRoute | None
+    app: ASGIApp | None
+    operation: Operation | None
     frontend_prefix: str = ""
-    path: str = ""
-    endpoint: Any = None
-    name: str = ""
-    path_format: str = ""
+    path: str
+    endpoint: Any
+    name: str
+    path_format: str
     methods: set[str]
-    dependant: Any = None
+    dependant: Any
     form_limits: FormLimits
 
     def __init__(self, original_route: BaseRoute, starlette_route: BaseRoute | None = None) -> None:
         self.original_route = original_route
         self.starlette_route = starlette_route
+        self.app = self.operation = self.endpoint = self.dependant = None
+        self.path = self.name = self.path_format = ""
         self.methods = set()
 
     @classmethod
     def of_api_route(cls, route: APIRoute, context: IncludeContext) -> EffectiveRoute:
+        """What is served of a path operation. Most of it waits until somebody asks for it, where only layers differ and nobody's
+        code takes part: it is settled with the first request of the route, with a document, or before a route changes."""
+        layer = context.layer
+        unique_ids = nearest(
+            nearest(layer.generate_unique_id_function, context.included_router.generate_unique_id_function),
+            route.generate_unique_id_function,
+        )
+        declared = vars(route)
+        if (
+            not route.is_untouched
+            or "{" in layer.prefix
+            or type(route).get_route_handler is not APIRoute.get_route_handler
+            or "get_route_handler" in declared
+            or unwrap_default(unique_ids) is not generate_unique_id
+        ):
+            return cls._settled(route, context)
+        effective = cls.__new__(cls)
+        effective.original_route = route
+        effective.starlette_route = None
+        effective.path = layer.prefix + route.path
+        effective._regex, effective.path_format, effective.param_convertors = read_path(effective.path)
+        effective.endpoint, effective.methods, effective.name = route.endpoint, route.methods, route.name
+        effective.max_body_size = nearest(layer.max_body_size, route.max_body_size)
+        effective.dependency_overrides_provider = context.dependency_overrides_provider
+        effective._unsettled = context
+        return effective
+
+    _unsettled: IncludeContext | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything has been taken from the original route."""
+        return self._unsettled is None
+
+    def settle(self) -> None:
+        """Takes everything from the original route, if that was put off."""
+        with _settling:
+            context = self._unsettled
+            if context is not None:
+                assert isinstance(self.original_route, APIRoute)
+                vars(self).update(vars(self._settled(self.original_route, context)), _unsettled=None)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if not name.startswith("__"):
+                self.settle()
+                if name in vars(self):
+                    return vars(self)[name]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @classmethod
+    def _settled(cls, route: APIRoute, context: IncludeContext) -> EffectiveRoute:
         effective = cls(route)
         layer, router = context.layer, context.included_router
         around = replace(layer)
@@ -372,18 +431,29 @@ class IncludedRouter(BaseRoute):
                 if version != self._candidates_version:
                     self._candidates = list(self._make_candidates())
                     self._candidates_version = version
+                    unsettled.add(self)
         return self._candidates
+
+    def settle(self) -> None:
+        """Settles the effective routes."""
+        for candidate in self._candidates:
+            if isinstance(candidate, EffectiveRoute):
+                candidate.settle()
 
     def _branch(self, route: IncludedRouter) -> IncludedRouter:
         return IncludedRouter(route.original_router, self.include_context.combine(route.include_context))
 
     def _make_candidates(self) -> Iterator[Any]:
+        first = bool(self.include_context.layer.dependencies)
         for route in self.original_router.routes:
             if isinstance(route, IncludedRouter):
                 yield self._branch(route)
             else:
                 effective = effective_form(route, self.include_context)
                 if effective is not None:
+                    if first:  # a mistake in what the layers say is a mistake in each
+                        effective.settle()
+                    first = False
                     yield effective
 
     def effective_low_priority_routes(self) -> list[EffectiveRoute]:

@@ -78,4 +78,4 @@ def merged_lifespan(outer: Lifespan[Any], inner: Lifespan[Any]) -> Lifespan[Any]
             else:
                 yield {**(inner_state or {}), **(outer_state or {})}
 
-    return cast(Lifespan[Any], lifespan)
+    return cast("Lifespan[Any]", lifespan)

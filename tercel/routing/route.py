@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import ContextVar
 from enum import Enum, IntEnum
 from functools import cached_property
@@ -32,10 +32,10 @@ from tercel.declare.markers import Depends
 from tercel.declare.options import OPERATION_DEFAULTS, complete, with_signature
 from tercel.http.defaults import Default, DefaultPlaceholder
 from tercel.http.errors import DeclarationAssertion
-from tercel.http.limits import validate_form_limits, validate_max_body_size
+from tercel.http.limits import FormLimits, validate_form_limits, validate_max_body_size
 from tercel.http.sse import EventSourceResponse, ServerSentEvent
 from tercel.http.status import is_body_allowed_for_status_code
-from tercel.routing.changes import changes
+from tercel.routing.changes import changes, settle_all
 from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, SocketOperation, unwrap_default, websocket_session
 from tercel.routing.patched import request_handler
@@ -124,32 +124,41 @@ class RouteState:
         """
         if not callable(endpoint):
             raise DeclarationAssertion("An endpoint must be a callable")
-        vars(self).update({plain: options[plain] for plain in _TAKEN_AS_THEY_ARE})
-        self.path, self.endpoint, self.stream_item_type = path, endpoint, stream_item_type
-        validate_max_body_size(self.max_body_size)
-        self.tags = options["tags"] or []
-        self.responses = options["responses"] or {}
-        self.dependencies = list(options["dependencies"] or [])
-        self.name = get_name(endpoint) if options["name"] is None else options["name"]
-        self._regex, self.path_format, self.param_convertors = read_path(path)
-        self.methods = {method.upper() for method in (["GET"] if options["methods"] is None else options["methods"])}
-        self.unique_id = self.operation_id or unwrap_default(self.generate_unique_id_function)(self)
-        if isinstance(self.status_code, IntEnum):
-            self.status_code = int(self.status_code)
         text = options["description"] or (inspect.cleandoc(endpoint.__doc__) if endpoint.__doc__ else "")
-        self.description = text.split("\f")[0].strip()  # what follows a form feed is for readers of the source only
+        said = vars(self)  # written to directly: assigning runs `__setattr__` of routes, which is for programs
+        said.update({plain: options[plain] for plain in _TAKEN_AS_THEY_ARE})
+        validate_max_body_size(self.max_body_size)
+        regex, path_format, convertors = read_path(path)
+        said.update(
+            path=path,
+            endpoint=endpoint,
+            stream_item_type=stream_item_type,
+            tags=options["tags"] or [],
+            responses=options["responses"] or {},
+            dependencies=list(options["dependencies"] or []),
+            name=get_name(endpoint) if options["name"] is None else options["name"],
+            _regex=regex,
+            path_format=path_format,
+            param_convertors=convertors,
+            methods={method.upper() for method in (["GET"] if options["methods"] is None else options["methods"])},
+            description=text.split("\f")[0].strip(),  # what follows a form feed is for readers of the source only
+        )
+        said["unique_id"] = self.operation_id or unwrap_default(self.generate_unique_id_function)(self)
+        if isinstance(self.status_code, IntEnum):
+            said["status_code"] = int(self.status_code)
         self._declare_documented_responses()
         self._declare_inputs()
         self._declare_result(options["response_model"])
 
     def _declare_inputs(self) -> None:
-        self.dependant = dependant_of(self.path_format, self.endpoint, self.dependencies)
-        fields = flat_body_params(self.dependant)
-        self._embed_body_fields = should_embed(fields)
-        self.body_field = body_field_of(fields, name=self.unique_id, embed=self._embed_body_fields)
+        dependant = dependant_of(self.path_format, self.endpoint, self.dependencies)
+        fields = flat_body_params(dependant)
+        embed = should_embed(fields)
+        body_field = body_field_of(fields, name=self.unique_id, embed=embed)
+        vars(self).update(dependant=dependant, _embed_body_fields=embed, body_field=body_field)
 
     def _declare_documented_responses(self) -> None:
-        self.response_fields = {}
+        fields = vars(self)["response_fields"] = {}
         for status, response in self.responses.items():
             if not isinstance(response, dict):
                 raise DeclarationAssertion("An additional response must be a dict")
@@ -157,25 +166,26 @@ class RouteState:
             if model:
                 _refuse_body(status)
                 name = f"Response_{status}_{self.unique_id}"
-                self.response_fields[status] = create_model_field(name=name, type_=model, mode="serialization")
+                fields[status] = create_model_field(name=name, type_=model, mode="serialization")
 
     def _declare_result(self, response_model: Any) -> None:
         generator = is_generator(self.dependant.call)
         events = lenient_issubclass(self.response_class, EventSourceResponse)
-        self.is_sse_stream = generator and events
-        self.is_json_stream = generator and isinstance(self.response_class, DefaultPlaceholder)
         if isinstance(response_model, DefaultPlaceholder):
             response_model = self._from_annotation(generator, events)
-        self.response_model = response_model
-        self.response_field = None
+        response_field = stream_item_field = None
         if response_model:
             _refuse_body(self.status_code)
-            name = "Response_" + self.unique_id
-            self.response_field = create_model_field(name=name, type_=response_model, mode="serialization")
-        self.stream_item_field = None
+            response_field = create_model_field("Response_" + self.unique_id, response_model, mode="serialization")
         if self.stream_item_type:
-            name = "StreamItem_" + self.unique_id
-            self.stream_item_field = create_model_field(name=name, type_=self.stream_item_type, mode="serialization")
+            stream_item_field = create_model_field("StreamItem_" + self.unique_id, self.stream_item_type, mode="serialization")
+        vars(self).update(
+            is_sse_stream=generator and events,
+            is_json_stream=generator and isinstance(self.response_class, DefaultPlaceholder),
+            response_model=response_model,
+            response_field=response_field,
+            stream_item_field=stream_item_field,
+        )
 
     def _from_annotation(self, generator: bool, events: bool) -> Any:
         """The response model that the return annotation says; sets the type of a stream's items instead where it is one."""
@@ -186,7 +196,7 @@ class RouteState:
         if item is None or not generator:
             return annotation
         if (isinstance(self.response_class, DefaultPlaceholder) or events) and not lenient_issubclass(item, ServerSentEvent):
-            self.stream_item_type = item
+            vars(self)["stream_item_type"] = item
         return None
 
 
@@ -211,14 +221,12 @@ _SIGNED_BY = ("__signature__", "__wrapped__", "__defaults__", "__kwdefaults__")
 """Attributes of a callable that its signature comes from, where programs replace them: class-based views, for one."""
 
 
-def _signed(tree: Dependant) -> Iterator[Any]:
-    """A tree, its callables, and what their signatures come from."""
-    yield tree
-    yield tree.call
-    yield from (getattr(tree.call, name, None) for name in _SIGNED_BY)
-    yield from getattr(tree.call, "__annotations__", {}).values()
+def _add_signed(tree: Dependant, found: list[Any]) -> None:
+    """Appends a tree, its callables, and what their signatures come from."""
+    call: Any = tree.call
+    found += (tree, call, *[getattr(call, name, None) for name in _SIGNED_BY], *getattr(call, "__annotations__", {}).values())
     for sub in tree.dependencies:
-        yield from _signed(sub)
+        _add_signed(sub, found)
 
 
 _TAKEN_AS_THEY_ARE = (
@@ -287,29 +295,45 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc, override] # Sta
         DeclarationError: the declaration cannot work; says where and what to write instead.
     """
 
+    form_limits: FormLimits
+    _declared: _Fingerprint
+    _app: ASGIApp | None
+    _own_app: ASGIApp | None
+
     @with_signature("self", "path", "endpoint", defaults=ROUTE_DEFAULTS, required="path endpoint")
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         complete_options = complete("APIRoute.__init__", ROUTE_DEFAULTS, options)
-        self.form_limits = validate_form_limits(complete_options["form_limits"])
+        said = vars(self)
+        said["form_limits"] = validate_form_limits(complete_options["form_limits"])
         self._declare(path, endpoint, complete_options)
-        self._declared = self._fingerprint()
-        self.operation = Operation(Handled.of(self), self.form_limits)
-        self._app: ASGIApp | None = None
+        app: ASGIApp | None = None
         if type(self).get_route_handler is not APIRoute.get_route_handler:
-            self._app = self.operation.app(self.get_route_handler(), self.max_body_size)
-        self._own_app = self._app
+            app = self.operation.app(self.get_route_handler(), self.max_body_size)
+        said.update(_declared=self._fingerprint(), _app=app, _own_app=app)
+
+    @cached_property
+    def operation(self) -> Operation:
+        """What runs it: made of what the route said when it was declared, since it is asked for before anything is assigned."""
+        return Operation(Handled.of(self), self.form_limits)
+
+    def __getstate__(self) -> Any:
+        self.operation  # noqa: B018  (a copy has its handler in common with the original)
+        return object.__getstate__(self)
 
     def _fingerprint(self) -> _Fingerprint:
         tree = self.dependant
-        groups: tuple[list[Any], ...] = (
-            tree.path_params,
-            tree.query_params,
-            tree.header_params,
-            tree.cookie_params,
-            tree.body_params,
-            tree.dependencies,
+        found: list[Any] = [self.endpoint]
+        _add_signed(tree, found)
+        found += (
+            len(tree.path_params),
+            len(tree.query_params),
+            len(tree.header_params),
+            len(tree.cookie_params),
+            len(tree.body_params),
+            len(tree.dependencies),
+            len(self.dependencies),
         )
-        return _Fingerprint((self.endpoint, *_signed(tree), *map(len, groups), len(self.dependencies)))
+        return _Fingerprint(found)
 
     @property
     def is_as_declared(self) -> bool:
@@ -332,12 +356,15 @@ class APIRoute(RouteState, routing.Route):  # type: ignore[misc, override] # Sta
         self._app = app
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        if "_own_app" in self.__dict__:
-            if not name.startswith("_"):
-                self.__dict__["is_untouched"] = False
+        if "_own_app" in self.__dict__ and not name.startswith("_"):
+            self.operation  # noqa: B018  (of what the route says before)
+            settle_all()
+            self.__dict__["is_untouched"] = False
+            object.__setattr__(self, name, value)
             if name in _SERVED_BY:
                 changes.touch()
+        else:
+            object.__setattr__(self, name, value)
 
     is_untouched = True
     """Whether no attribute was assigned since the route was made."""

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Scope
 from tercel.compile.match import Entry
 from tercel.http.exchange import Exchange
 from tercel.http.limits import with_body_limit
+from tercel.openapi.constants import METHODS_WITH_BODY
+from tercel.plan import Plan
 from tercel.routing.changes import Overrides
 from tercel.routing.files import KeptFiles, kept_files
 from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate, observed_path
@@ -75,35 +77,67 @@ def _api_entry(route: APIRoute, effective: EffectiveRoute | None, said: Mapping[
         return _probed(route if effective is None else effective, effective, said, limits, None)
     framework = {} if effective is None else {EFFECTIVE_CONTEXT: effective}
     told = {**said, "endpoint": state.endpoint, "route": route}
-    operation: Operation = state.operation
     direct = route.is_plain and state.max_body_size is None and not replacements
     served = Served(_unserved, state.methods, told, framework, limits)
     served.path = state.path_format
-    served.handler = _compiled(served, operation) if direct else _through_asgi(served, route.handle)
-    served.observed = operation.answer_observed if direct else None
-    return Entry(state.path, state.regex_or_path, state.param_convertors, frozenset(state.methods), "http", served)
+    served.handler = _compiled(served, state) if direct else _through_asgi(served, route.handle)
+    methods = frozenset(state.methods)
+    methods = _METHODS.get(methods, methods)
+    return Entry(state.path, state.regex_or_path, state.param_convertors, methods, "http", served)
+
+
+_METHODS: dict[frozenset[str], frozenset[str]] = {each: each for method in METHODS_WITH_BODY for each in [frozenset({method})]}
+"""One object for all routes of one method."""
 
 
 async def _unserved(ex: Exchange) -> None:
     raise AssertionError("replaced before the entry is used")
 
 
-def _compiled(served: Served, operation: Operation) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
-    """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks
-    for."""
-    overrides = getattr(operation.route.dependency_overrides_provider, "dependency_overrides", None)
+class _First:
+    """The handler of a path operation that nobody has asked for yet.
 
-    async def first(ex: Exchange) -> None:
-        handler = served.handler = operation.handler()
+    Args:
+        served: where the handler goes.
+        state: the route or its effective form.
+    """
+
+    __slots__ = ("served", "state")
+
+    def __init__(self, served: Served, state: Any) -> None:
+        self.served = served
+        self.state = state
+
+    def plan(self) -> Plan:
+        plan: Plan = self.state.operation.plan()
+        return plan
+
+    async def answer(self, ex: Exchange) -> None:
+        """Makes the handler, and answers the first request with it."""
+        handler = self.served.handler = self.state.operation.handler()
         await handler(ex)
 
-    async def each(ex: Exchange) -> None:  # overrides in a dict that does not tell when it changes
-        await operation.handler()(ex)
+    async def answer_observed(self, ex: Exchange) -> None:
+        """The same where somebody observes the request."""
+        await self.state.operation.answer_observed(ex)
 
+    async def answer_anew(self, ex: Exchange) -> None:
+        """Asks for the handler each time: overrides in a dict do not tell when they change."""
+        await self.state.operation.handler()(ex)
+
+
+def _compiled(served: Served, state: Any) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
+    """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks
+    for."""
+    operation: Operation | None = vars(state).get("operation")
+    provider = state.dependency_overrides_provider if operation is None else operation.route.dependency_overrides_provider
+    overrides = getattr(provider, "dependency_overrides", None)
+    first = _First(served, state)
+    served.observed = first.answer_observed
     if overrides is None or isinstance(overrides, Overrides):
-        served.plan = operation.plan
-        return first
-    return each
+        served.plan = first.plan
+        return first.answer
+    return first.answer_anew
 
 
 def _through_asgi(served: Served, app: ASGIApp) -> Callable[[Exchange], Coroutine[Any, Any, None]]:

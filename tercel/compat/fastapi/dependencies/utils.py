@@ -55,7 +55,7 @@ from tercel.analyse.forms import multipart_incorrect_install_error as multipart_
 from tercel.analyse.forms import multipart_not_installed_error as multipart_not_installed_error
 from tercel.analyse.forms import normalise_for_model as _normalize_form_model
 from tercel.analyse.forms import should_embed as _should_embed_body_fields
-from tercel.analyse.signature import ParamDetails as ParamDetails
+from tercel.analyse.known import ParamDetails as ParamDetails
 from tercel.analyse.signature import analyze_param as analyze_param
 from tercel.analyse.signature import get_dependant as get_dependant
 from tercel.analyse.signature import get_parameterless_sub_dependant as get_parameterless_sub_dependant
