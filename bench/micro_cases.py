@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
 from pydantic import TypeAdapter
@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from bench.apps.content import UserIn, UserOut
 from tercel import Depends, FastAPI, Query, Response
 from tercel.http.exchange import Exchange, Head
+from tercel.telemetry import TelemetryConfig
 
 __all__ = ["Case", "make_cases", "verify"]
 
@@ -117,9 +118,12 @@ class Case:
 
 # -- the application, and the same by hand ---------------------------------------------------------------------------------------
 
+_NONE: Final = TelemetryConfig(tracing=False, metrics=False, logs=False)
+"""Else an application asks at each request whether telemetry is on, once OpenTelemetry was imported."""
+
 
 def _make_many() -> FastAPI:
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(telemetry=_NONE, openapi_url=None)
 
     async def endpoint(item_id: str) -> None: ...
 
@@ -165,7 +169,7 @@ _DONE_HEAD = Head(200, [])
 
 
 def _take() -> Case:
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(telemetry=_NONE, openapi_url=None)
     app.get("/items/{item_id}")(_item)
     ex = MicroExchange("/items/42", "q=falcon&limit=20", {"item_id": "42"})
 
@@ -198,7 +202,7 @@ async def _me(user: Annotated[str, Depends(_active)]) -> Response:
 
 
 def _resolve() -> Case:
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(telemetry=_NONE, openapi_url=None)
     app.get("/me")(_me)
     ex = MicroExchange("/me")
 
@@ -232,7 +236,7 @@ async def _create() -> Any:
 
 
 def _render() -> Case:
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(telemetry=_NONE, openapi_url=None)
     app.get("/users", response_model=UserOut)(_create)
     ex, adapter = MicroExchange("/users"), TypeAdapter(UserOut)
 

@@ -10,8 +10,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import select
 import socket
 import sys
+import threading
+import time
 from typing import Any, Final
 
 from tercel.server.asgi import AsgiApp
@@ -30,6 +34,8 @@ READY: Final = b"R"
 TICK: Final = b"."
 TICK_S: Final = 1.0
 """Between two signs of life of a worker's event loop."""
+
+_ORPHAN_MARGIN_S: Final = 2.0
 
 _log: Final = logging.getLogger("tercel.error")
 
@@ -53,6 +59,8 @@ def main(control_fd: int) -> int:
         return EXIT_FAILURE
     except KeyboardInterrupt:
         return EXIT_FAILURE
+    patience_s = config.graceful_timeout_s + config.lifespan_shutdown_timeout_s + _ORPHAN_MARGIN_S
+    threading.Thread(target=_end_as_orphan, args=(control, patience_s), name="Tercel orphan watch", daemon=True).start()
     return run_loop(_serve(app, config, listeners, control, letters))
 
 
@@ -66,6 +74,18 @@ def _read_order(control: socket.socket) -> tuple[bytes, bytes]:
         data += piece
     line, _, letters = data.partition(b"\n")
     return line, letters
+
+
+def _end_as_orphan(control: socket.socket, patience_s: float) -> None:
+    """Ends the process once the supervisor is gone and it has not stopped by itself: nobody else notices that its loop hangs."""
+    if not hasattr(select, "poll"):
+        return
+    gone = select.poll()
+    gone.register(control, 0)  # only the other end's closing
+    while not gone.poll():
+        pass
+    time.sleep(patience_s)
+    os._exit(EXIT_FAILURE)
 
 
 async def _serve(app: AsgiApp, config: ServerConfig, listeners: list[socket.socket], control: socket.socket, letters: bytes) -> int:

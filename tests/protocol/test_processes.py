@@ -25,6 +25,9 @@ pytestmark = [
 WAIT_S = 100.0
 """A process has to import everything first, on a machine that is busy with other tests."""
 
+BRIEF = "graceful_timeout_s=0.1, lifespan_shutdown_timeout_s=0.1"
+"""Workers that hang end soon after their supervisor."""
+
 APP = """
 import asyncio, os, time
 VERSION = "one"
@@ -54,6 +57,7 @@ async def app(scope, receive, send):
         finally:
             say("finally")
     if scope["path"] == "/block":
+        say("blocking")
         time.sleep(1000)
     body = f"{os.getpid()} {VERSION}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -346,7 +350,7 @@ def test_a_worker_that_hangs_in_its_very_first_request_is_replaced(start: Start)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = start(f"port={port}, workers=2, worker_silence_timeout_s=2")
+    server = start(f"port={port}, workers=2, worker_silence_timeout_s=2, {BRIEF}")
     clients: list[socket.socket] = []
     deadline = time.monotonic() + WAIT_S
     while len(clients) < 8:
@@ -414,6 +418,19 @@ def test_workers_end_when_their_supervisor_is_killed(start: Start) -> None:
     pids = pids_of(server, 2)
     server.process.kill()
     server.saw("shutdown", times=2)
+    deadline = time.monotonic() + WAIT_S
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_workers_that_hang_end_when_their_supervisor_is_killed(start: Start) -> None:
+    server = start(f"port=0, workers=2, {BRIEF}")
+    pids = pids_of(server, 2)
+    for _ in range(16):
+        server.in_background("/block")
+    server.saw("blocking", times=2)
+    server.process.kill()
     deadline = time.monotonic() + WAIT_S
     while any(os.path.exists(f"/proc/{pid}") for pid in pids):
         assert time.monotonic() < deadline
