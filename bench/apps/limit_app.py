@@ -18,6 +18,7 @@ from bench.apps.asgi_app import FILE, lifespan
 from bench.apps.by_hand import Refused, answer_item, answer_list, answer_user, current_user, require_token
 from bench.apps.content import CHUNKS
 from tercel.http.exchange import Exchange, Head
+from tercel.http.threads import in_thread
 from tercel.http.websocket import websocket_of
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -87,7 +88,7 @@ def answer_token(token: str | None) -> bytes:
 
 
 async def read_sync(ex: Exchange) -> None:
-    body = await asyncio.get_running_loop().run_in_executor(None, answer_token, token_of(ex))
+    body = await in_thread(answer_token, token_of(ex))
     await ex.respond(OK, body)
 
 

@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange, Head
 from tercel.http.sse import KEEPALIVE_COMMENT, PING_INTERVAL_S
-from tercel.http.threads import iterate_in_threadpool
+from tercel.http.threads import in_thread, in_thread_beyond_limit, iterate_in_threadpool
 
 __all__ = ["PlannedStream", "send_streaming_response", "settings", "stream_response"]
 
@@ -88,13 +88,11 @@ async def _closing_in_thread(items: Iterable[Any]) -> AsyncGenerator[Any]:
             iterator.close()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
     try:
-        while (item := await anyio.to_thread.run_sync(step)) is not _END:
+        while (item := await in_thread(step)) is not _END:
             yield item
     finally:
         if hasattr(iterator, "close"):
-            with anyio.CancelScope(shield=True):
-                # A limiter of its own: streams that end must not wait for a place among those that run.
-                await anyio.to_thread.run_sync(close, limiter=anyio.CapacityLimiter(1))
+            await in_thread_beyond_limit(close)  # streams that end must not wait for a place among those that run
 
 
 def _body_items(response: StreamingResponse) -> Any:

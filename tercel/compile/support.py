@@ -27,7 +27,7 @@ from tercel.http.cookies import parse_cookie_field
 from tercel.http.errors import EndpointContext, RequestValidationError, ResponseValidationError, WebSocketRequestValidationError
 from tercel.http.exchange import BodyTooLarge, Exchange, Head
 from tercel.http.limits import body_limit_error, is_strange_charset
-from tercel.http.threads import run_in_threadpool
+from tercel.http.threads import in_thread
 from tercel.plan import FAILED, Plan
 
 __all__ = [
@@ -56,10 +56,8 @@ __all__ = [
 Undefined = PydanticUndefined
 _NOTHING: dict[str, str] = {}
 
-in_thread = run_in_threadpool
 
-
-def apart(fn: Callable[..., Any], **arguments: Any) -> Any:
+def apart(fn: Callable[..., Any], /, **arguments: Any) -> Any:
     """Calls one of several functions that share a worker thread, each in a context of its own, as in threads of their own."""
     return copy_context().run(fn, **arguments)
 

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from tercel.http.cancel_scopes import on_asyncio
 from tercel.http.exchange import Exchange, Head
+from tercel.http.workers import Workers
 
 __all__ = ["Listening", "UntilClientLeaves", "cancelled_with_client"]
 
@@ -25,7 +26,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 
-_RUNS_IN_THREAD: Final = (run_sync.__code__, "run_sync_in_worker_thread")
+_RUNS_IN_THREAD: Final = frozenset({run_sync.__code__, Workers.run.__code__, Workers.run_beyond.__code__})
+_RUNS_IN_THREAD_TOO: Final = "run_sync_in_worker_thread"
 
 
 def _awaited(task: asyncio.Task[Any]) -> Iterator[Any]:
@@ -39,7 +41,7 @@ def _awaited(task: asyncio.Task[Any]) -> Iterator[Any]:
 def _in_thread(task: asyncio.Task[Any]) -> bool:
     """Whether a task waits for a thread, which cannot be cancelled: what it uses must not be taken away meanwhile."""
     codes = (getattr(coroutine, "cr_code", None) for coroutine in _awaited(task))
-    return any(code is not None and (code is _RUNS_IN_THREAD[0] or code.co_name == _RUNS_IN_THREAD[1]) for code in codes)
+    return any(code is not None and (code in _RUNS_IN_THREAD or code.co_name == _RUNS_IN_THREAD_TOO) for code in codes)
 
 
 class UntilClientLeaves(AbstractContextManager[None]):

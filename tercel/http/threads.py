@@ -1,28 +1,36 @@
 """Running synchronous code beside the event loop, and bounding how much of one dependency runs at a time.
 
-Knows nothing of dependencies themselves: what runs where is decided in `tercel.analyse` and done by `tercel.compile.support`, read
-that next.
+Knows nothing of dependencies themselves: what runs where is decided in `tercel.analyse` and done by `tercel.compile.support`. Read
+`tercel.http.workers` next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextlib import asynccontextmanager as asynccontextmanager
+from functools import partial
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import anyio.to_thread
+import starlette.concurrency
 from anyio import CancelScope, CapacityLimiter, Semaphore
 from anyio.lowlevel import RunVar
 from starlette.concurrency import iterate_in_threadpool as iterate_in_threadpool
 from starlette.concurrency import run_in_threadpool as run_in_threadpool
 from starlette.concurrency import run_until_first_complete as run_until_first_complete
 
+from tercel.http.cancel_scopes import has_cancel_scope
+from tercel.http.workers import Workers, workers_here
+
 __all__ = [
     "DependencyConcurrency",
     "asynccontextmanager",
     "contextmanager_in_threadpool",
+    "in_thread",
+    "in_thread_beyond_limit",
     "iterate_in_threadpool",
     "run_in_threadpool",
     "run_until_first_complete",
@@ -30,29 +38,58 @@ __all__ = [
 
 T = TypeVar("T")
 
+_run_sync = anyio.to_thread.run_sync
+
+
+def _workers() -> Workers | None:
+    """The worker threads to use here; None where anyio has to be asked: in its cancel scopes, on trio, or replaced by somebody."""
+    if (
+        anyio.to_thread.run_sync is not _run_sync
+        or starlette.concurrency.run_in_threadpool is not run_in_threadpool
+        or has_cancel_scope()
+    ):
+        return None
+    return workers_here()
+
+
+async def in_thread(fn: Callable[..., T], /, *arguments: Any, **keywords: Any) -> T:
+    """What `run_in_threadpool` does, at less cost: calls a function in a worker thread, with a copy of the context."""
+    workers = _workers()
+    if workers is not None:
+        return await workers.run(fn, arguments, keywords)  # type: ignore[no-any-return]
+    # Bound before, since a keyword may have the name of one of its own parameters.
+    return await starlette.concurrency.run_in_threadpool(partial(fn, *arguments, **keywords))
+
+
+async def in_thread_beyond_limit(fn: Callable[..., T], /, *arguments: Any) -> T:
+    """The same for what gives something back: it waits for no thread of the pool, and is shielded from anyio's cancel scopes.
+
+    When every thread of the pool is held by a request that waits for this (a database session that returns its connection), a call
+    that queued for the same pool would never be made.
+    """
+    workers = _workers()
+    if workers is not None:
+        return await workers.run_beyond(fn, arguments)  # type: ignore[no-any-return]
+    result: Any = None
+    with CancelScope(shield=True):
+        result = await anyio.to_thread.run_sync(fn, *arguments, limiter=CapacityLimiter(1))
+    return result  # type: ignore[no-any-return]
+
 
 class _ThreadedContext(AbstractAsyncContextManager[T, bool], Generic[T]):
-    __slots__ = ("_exit_limiter", "_manager")
+    __slots__ = ("_manager",)
 
     def __init__(self, manager: AbstractContextManager[T]) -> None:
         self._manager = manager
 
     async def __aenter__(self) -> T:
-        # A limiter of its own for the exit: when every thread of the pool is held by a request that waits for this exit (a database
-        # session that returns its connection), an exit that queued for the same pool would never run.
-        self._exit_limiter = CapacityLimiter(1)
-        return await run_in_threadpool(self._manager.__enter__)
+        return await in_thread(self._manager.__enter__)
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        suppressed: bool | None = None
         # Shielded: a cancelled request must still release what it holds.
-        with CancelScope(shield=True):
-            suppressed = await anyio.to_thread.run_sync(
-                self._manager.__exit__, exc_type, exc, traceback, limiter=self._exit_limiter
-            )
-        return bool(suppressed)
+        return bool(await in_thread_beyond_limit(self._manager.__exit__, exc_type, exc, traceback))
 
 
 def contextmanager_in_threadpool(cm: AbstractContextManager[T]) -> AbstractAsyncContextManager[T]:

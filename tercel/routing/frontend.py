@@ -32,7 +32,7 @@ from tercel.declare.markers import Depends
 from tercel.http.asgi import ASGIExchange
 from tercel.http.errors import DeclarationAssertion
 from tercel.http.observed import observer_of
-from tercel.http.threads import run_in_threadpool
+from tercel.http.threads import in_thread
 from tercel.routing.overriding import plan_under_overrides
 
 __all__ = [
@@ -142,7 +142,7 @@ class FrontendFiles(StaticFiles):
 
     async def _look_up(self, path: str) -> tuple[str, os.stat_result | None]:
         try:
-            return await run_in_threadpool(self.lookup_path, path)
+            return await in_thread(self.lookup_path, path)
         except PermissionError:
             raise HTTPException(status_code=401) from None
         except ValueError:  # a NUL byte
@@ -166,11 +166,11 @@ class FrontendFiles(StaticFiles):
         return None
 
     async def _exists(self, name: str) -> bool:
-        _, found = await run_in_threadpool(self.lookup_path, name)
+        _, found = await in_thread(self.lookup_path, name)
         return found is not None and stat.S_ISREG(found.st_mode)
 
     async def _answer_with(self, name: str, scope: Scope, status_code: int) -> Response:
-        full_path, found = await run_in_threadpool(self.lookup_path, name)
+        full_path, found = await in_thread(self.lookup_path, name)
         if found is None or not stat.S_ISREG(found.st_mode):
             raise RuntimeError(self._missing_fallback(name))
         return self.file_response(full_path, found, scope, status_code=status_code)

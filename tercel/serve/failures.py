@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from tercel.compile.scopes import leaving_late
 from tercel.compile.support import json_invalid, limited, request_of, respond_with, too_large
 from tercel.http.exchange import BodyTooLarge, Exchange
-from tercel.http.threads import run_in_threadpool
+from tercel.http.threads import in_thread
 
 __all__ = ["Handlers", "answer_exception", "answer_server_error", "find_in_scope", "handle_by", "handle_exception"]
 
@@ -75,7 +75,7 @@ async def _nothing(scope: Any, receive: Any, send: Any) -> None:
 async def _call(handler: ExceptionHandler, request: Any, exc: Exception) -> Any:
     if is_async_callable(handler):
         return await handler(request, exc)
-    return await run_in_threadpool(handler, request, exc)
+    return await in_thread(handler, request, exc)
 
 
 Find = Callable[[Exception], ExceptionHandler | None]

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from tercel.http.workers import THREAD_NAME
 from tercel.server.asgi import AsgiApp
 from tercel.server.config import ServerConfig
 from tercel.server.lifespan import LifespanFailed
@@ -35,7 +36,7 @@ EXIT_FAILURE: Final = 1
 EXIT_LIFESPAN: Final = 3
 """The application could not be started: nothing a restart would mend."""
 
-_WORKER_THREAD: Final = "AnyIO worker thread"
+_WORKER_THREADS: Final = (THREAD_NAME, "AnyIO worker thread")
 _IDLE_THREADS_END_S: Final = 0.5
 """Threads without work have been told to end, and do so in no time."""
 
@@ -95,7 +96,7 @@ def end_process(code: int, threads_before: set[threading.Thread]) -> int:
         The exit code, for a process that can end in the usual way.
     """
     deadline_s = time.monotonic() + _IDLE_THREADS_END_S
-    busy = [thread for thread in threading.enumerate() if thread.name == _WORKER_THREAD and thread not in threads_before]
+    busy = [thread for thread in threading.enumerate() if thread.name in _WORKER_THREADS and thread not in threads_before]
     for thread in busy:
         thread.join(max(0.0, deadline_s - time.monotonic()))
     stuck = sum(thread.is_alive() for thread in busy)

@@ -86,7 +86,7 @@ async def raised_by(path: str) -> BaseException:
     [
         ("/dependency", "database = await call_database()", "# Depends(database) (test_debugging.py:"),
         ("/endpoint", "result = await call_endpoint()", "# GET /endpoint (test_debugging.py:"),
-        ("/thread", "synchronous = await run_in_threadpool(call_synchronous)", "# Depends(synchronous) (test_debugging.py:"),
+        ("/thread", "synchronous = await in_thread(call_synchronous)", "# Depends(synchronous) (test_debugging.py:"),
         ("/hop", "synchronous = apart(call_synchronous)", "# Depends(synchronous) (test_debugging.py:"),
     ],
 )

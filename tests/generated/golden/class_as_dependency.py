@@ -4,7 +4,7 @@ async def handle_get_classes(ex):
     query = last_values(ex.query_string)
     category = take_category(query.get('category'), errors)                                       # category: str (routes.py:168)
     since = take_since(query.get('since'), errors)                                                # since: int (routes.py:168)
-    filters = FAILED if category is FAILED or since is FAILED else await run_in_threadpool(call_Filters, category=category, since=since)  # Depends(Filters) (routes.py:168)
+    filters = FAILED if category is FAILED or since is FAILED else await in_thread(call_Filters, category=category, since=since)  # Depends(Filters) (routes.py:168)
     if errors:
         raise check(errors, Undefined, FAILED, PLAN, ex)
     result = await call_class_as_dependency(filters=filters)                                      # GET /classes (routes.py:172)

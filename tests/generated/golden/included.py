@@ -1,7 +1,7 @@
 async def handle_get_v_version_items_item_id(ex):
     # GET /v{version}/items/{item_id}                                                             # GET /v{version}/items/{item_id} (routes.py:264)
     errors = []
-    settings = await run_in_threadpool(call_settings)                                             # Depends(settings) (routes.py:110)
+    settings = await in_thread(call_settings)                                                     # Depends(settings) (routes.py:110)
     x_token = take_x_token(ex.text_of(b'x-token'), errors)                                        # x-token: str (routes.py:126)
     user = FAILED if x_token is FAILED else await call_user(settings=settings, x_token=x_token)   # Depends(user) (routes.py:126)
     path = ex.path_params

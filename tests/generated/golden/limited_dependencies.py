@@ -3,7 +3,7 @@ async def handle_get_limited(ex):
     scope = RequestScope(ex)
     try:
         async with limit_roll.get_semaphore():
-            roll = await run_in_threadpool(call_roll)                                             # Depends(roll) (routes.py:139)
+            roll = await in_thread(call_roll)                                                     # Depends(roll) (routes.py:139)
         if overrides_written:
             return await answer_rest(PLAN, REPLAN, ex, locals())
         await scope.hold(limit_connection, False)

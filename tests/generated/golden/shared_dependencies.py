@@ -2,7 +2,7 @@ async def handle_get_shared(ex):
     # GET /shared                                                                                 # GET /shared (routes.py:134)
     errors = []
     mark_user = len(errors)
-    settings = await run_in_threadpool(call_settings)                                             # Depends(settings) (routes.py:110)
+    settings = await in_thread(call_settings)                                                     # Depends(settings) (routes.py:110)
     x_token = take_x_token(ex.text_of(b'x-token'), errors)                                        # x-token: str (routes.py:126)
     user = FAILED if x_token is FAILED else await call_user(settings=settings, x_token=x_token)   # Depends(user) (routes.py:126)
     end_user = len(errors)

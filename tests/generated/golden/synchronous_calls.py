@@ -13,7 +13,7 @@ async def handle_get_sync(ex):
         result = apart(call_synchronous_calls, settings=settings, roll=roll, q=q)                 # GET /sync (routes.py:152)
         data = None if isinstance(result, Response) else dump_result(result, ex)
         return settings, roll, q, result, data
-    done = await run_in_threadpool(hop)
+    done = await in_thread(hop)
     if isinstance(done, Replanned):
         return await answer_rest(PLAN, done.step, ex, {**locals(), **done.values})
     settings, roll, q, result, data = done

@@ -6,7 +6,7 @@ async def handle_get_uncached(ex):
             return Replanned(REPLAN, locals())
         two = apart(call_roll)                                                                    # Depends(roll) (routes.py:139)
         return one, two
-    done = await run_in_threadpool(hop)
+    done = await in_thread(hop)
     if isinstance(done, Replanned):
         return await answer_rest(PLAN, done.step, ex, {**locals(), **done.values})
     one, two = done

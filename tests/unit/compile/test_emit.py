@@ -70,11 +70,11 @@ def test_parameters_may_have_the_names_of_functions_that_a_handler_calls() -> No
         one: Annotated[str, Depends(dependency)],
         dict: str = "dict",
         Response: str = "Response",
-        run_in_threadpool: str = "run",
+        in_thread: str = "run",
         call_endpoint: str = "call",
         hop: str = "hop",
     ) -> list[str]:
-        return [one, dict, Response, run_in_threadpool, call_endpoint, hop]
+        return [one, dict, Response, in_thread, call_endpoint, hop]
 
     assert answers(endpoint) == [["isinstancelen", "dict", "Response", "run", "call", "hop"]] * 2
 
