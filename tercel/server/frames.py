@@ -7,6 +7,8 @@ Without it picows reads and writes every frame. `tercel.server._frames` has the 
 from __future__ import annotations
 
 import asyncio
+import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from tercel.http.websocket import DirectWebSocket
@@ -32,13 +34,20 @@ else:
     class _Gate(_frames.Gate, asyncio.BufferedProtocol):  # asyncio asks for the class, uvloop for the methods
         __slots__ = ()
 
+    def _marked(method: Any) -> Any:
+        """The method, which those who ask take for a coroutine function, as on other WebSockets."""
+        method._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)  # what asyncio looks for before Python 3.14
+        if sys.version_info >= (3, 12):
+            inspect.markcoroutinefunction(method)
+        return method
+
     class _CompiledWebSocket(DirectWebSocket):
         """What its methods return are no coroutines of Python's, but coroutines by `collections.abc`."""
 
-        receive_text = _frames.receive_text  # pyright: ignore[reportAssignmentType]
-        receive_bytes = _frames.receive_bytes  # pyright: ignore[reportAssignmentType]
-        send_text = _frames.send_text  # pyright: ignore[reportAssignmentType]
-        send_bytes = _frames.send_bytes  # pyright: ignore[reportAssignmentType]
+        receive_text = _marked(_frames.receive_text)
+        receive_bytes = _marked(_frames.receive_bytes)
+        send_text = _marked(_frames.send_text)
+        send_bytes = _marked(_frames.send_bytes)
 
     _CompiledWebSocket.__name__ = DirectWebSocket.__name__
 

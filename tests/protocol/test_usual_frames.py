@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette._utils import is_async_callable
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tercel.http.websocket import websocket_of
@@ -368,6 +370,9 @@ async def test_what_the_methods_return_are_coroutines_that_do_nothing_before_the
         later = socket.send_text("later")
         assert isinstance(later, Coroutine)
         assert asyncio.iscoroutine(later)
+        for method in (socket.receive_text, socket.receive_bytes, socket.send_text, socket.send_bytes):
+            assert is_async_callable(method)
+            assert sys.version_info < (3, 12) or inspect.iscoroutinefunction(method)
         unused = socket.receive_text()
         unused.close()
         await socket.send_text("first")
