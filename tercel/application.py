@@ -46,11 +46,11 @@ from tercel.openapi.pages import get_redoc_html, get_swagger_ui_html, get_swagge
 from tercel.plan import Plan
 from tercel.routing.changes import Overrides, changes
 from tercel.routing.frontend import CheckDir, Fallback, resolved_check_dir
-from tercel.routing.include import iter_route_contexts
 from tercel.routing.operation import Operation, SocketOperation
 from tercel.routing.route import APIRoute
 from tercel.routing.router import APIRouter
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Decorator, Verbs
+from tercel.routing.walking import iter_route_contexts
 from tercel.serve.cautions import warn_about_credentials_for_all
 from tercel.serve.dispatch import Assembly
 from tercel.serve.failures import Handlers

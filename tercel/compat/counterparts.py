@@ -27,7 +27,8 @@ from tercel.analyse.take import BodyTaker, take_params
 from tercel.http.defaults import DefaultPlaceholder
 from tercel.openapi.inputs import Inputs, describe_parameters
 from tercel.openapi.schemas import Schemas
-from tercel.routing.include import EffectiveRoute, iter_route_contexts
+from tercel.routing.include import EffectiveRoute
+from tercel.routing.walking import iter_route_contexts
 
 WithArgsTypes: tuple[Any, ...] = (typing._GenericAlias, types.GenericAlias, types.UnionType)  # type: ignore[attr-defined]
 """The classes of annotations with arguments."""

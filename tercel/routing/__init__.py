@@ -10,13 +10,13 @@ from starlette.routing import get_name as get_name
 
 from tercel.routing.include import EffectiveRoute as EffectiveRoute
 from tercel.routing.include import IncludedRouter as IncludedRouter
-from tercel.routing.include import RouteContext as RouteContext
-from tercel.routing.include import iter_route_contexts as iter_route_contexts
 from tercel.routing.operation import request_response as request_response
 from tercel.routing.operation import websocket_session as websocket_session
 from tercel.routing.route import APIRoute as APIRoute
 from tercel.routing.route import APIWebSocketRoute as APIWebSocketRoute
 from tercel.routing.router import APIRouter as APIRouter
+from tercel.routing.walking import RouteContext as RouteContext
+from tercel.routing.walking import iter_route_contexts as iter_route_contexts
 
 __all__ = [
     "APIRoute",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,15 @@ from tercel.serve.dispatch import update_scope
 if TYPE_CHECKING:
     from tercel.routing.router import APIRouter
 
-__all__ = ["EffectiveRoute", "IncludeContext", "IncludedRouter", "RouteContext", "iter_route_contexts"]
+__all__ = [
+    "INCLUDED_ROUTER",
+    "EffectiveRoute",
+    "IncludeContext",
+    "IncludedRouter",
+    "fastapi_scope",
+    "match_candidate",
+    "observed_path",
+]
 
 INCLUDED_ROUTER = "included_router"
 
@@ -576,58 +584,3 @@ def match_candidate(candidate: Any, scope: Scope) -> tuple[Match, Scope, BaseRou
         return match, child_scope, candidate.original_route, candidate
     match, child_scope = candidate.matches(scope)
     return match, child_scope, candidate.starlette_route or candidate.original_route, candidate
-
-
-# -- walking -----------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RouteContext:
-    """A route with its effective values, whether it is included or not; unknown attributes are the effective route's."""
-
-    route: BaseRoute
-    _route_context: EffectiveRoute | None = field(default=None, repr=False)
-
-    @property
-    def original_route(self) -> BaseRoute:
-        return self.route if self._route_context is None else self._route_context.original_route
-
-    @property
-    def _effective_route(self) -> Any:
-        context = self._route_context
-        return self.route if context is None else context.starlette_route or context
-
-    @property
-    def path(self) -> str | None:
-        return getattr(self._effective_route, "path", None)
-
-    @property
-    def path_format(self) -> str | None:
-        return getattr(self._effective_route, "path_format", None)
-
-    @property
-    def name(self) -> str | None:
-        return getattr(self._effective_route, "name", None)
-
-    @property
-    def methods(self) -> set[str] | None:
-        return getattr(self._effective_route, "methods", None)
-
-    @property
-    def endpoint(self) -> Callable[..., Any] | None:
-        return getattr(self._effective_route, "endpoint", None)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._effective_route, name)
-
-
-def iter_route_contexts(routes: Sequence[BaseRoute | RouteContext]) -> Iterator[RouteContext]:
-    """Every route of a tree with its effective path and options, in the order in which they are matched."""
-    for route in routes:
-        if isinstance(route, RouteContext):
-            yield route
-        elif isinstance(route, IncludedRouter):
-            for effective in route.effective_route_contexts():
-                yield RouteContext(effective.original_route, effective)
-        else:
-            yield RouteContext(route)

@@ -56,7 +56,6 @@ from tercel.routing.include import (
     IncludeContext,
     IncludedRouter,
     fastapi_scope,
-    iter_route_contexts,
     match_candidate,
 )
 from tercel.routing.lifespan import lifespan_context_of, merged_lifespan
@@ -64,6 +63,7 @@ from tercel.routing.replaced import replacements
 from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute
 from tercel.routing.table import entries_of
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Verbs
+from tercel.routing.walking import iter_route_contexts
 from tercel.serve.dispatch import Assembly, Served, update_scope
 from tercel.serve.failures import Handlers
 

@@ -47,8 +47,7 @@ _FAILING: Final = 5  # picows has found a violation, and the frame in front of i
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = WSMsgType.CLOSE
-_PING: Final = WSMsgType.PING
-_PONG: Final = WSMsgType.PONG
+_PING, _PONG = WSMsgType.PING, WSMsgType.PONG
 _DATA: Final = (_TEXT, _BINARY, WSMsgType.CONTINUATION)
 
 # RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them are the code.

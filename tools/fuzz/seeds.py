@@ -79,6 +79,7 @@ _FRAMES = [
     b"\x82\xff" + b"\xff" * 8,
     frame(2, b"a") + b"\x82\xff" + bytes(12) + frame(3, b"reserved"),
     b"\x82\xfe" + bytes(6),
+    b"\x88\xfe\x01\x02\x03\x04igohn\x88\x80\x01\x02\x03\x04",
 ]
 _DESCRIBED = [
     b"\x81\x05hello\x88\x00",

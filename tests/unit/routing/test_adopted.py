@@ -69,7 +69,10 @@ def comparable(value: Any) -> Any:
 
 def effective_routes(app: FastAPI) -> list[EffectiveRoute]:
     (included,) = [route for route in app.router.routes if hasattr(route, "effective_candidates")]
-    return list(included.effective_candidates())
+    routes: list[EffectiveRoute] = list(included.effective_candidates())
+    for route in routes:
+        route.settle()
+    return routes
 
 
 LAYERS: list[dict[str, Any]] = [
