@@ -3,7 +3,8 @@
  *     websocket_load HOST PORT PATH CONNECTIONS SECONDS TEXT
  *
  * Does and prints what bench/websocket_load.py does, for half of the processor time per message, so that a server can be
- * saturated from one core. HOST is an IPv4 address; TEXT is at most 65,535 bytes. bench/load.py compiles it where there is a compiler. Linux only.
+ * saturated from one core. HOST is an IPv4 address; TEXT is at most 65,535 bytes. bench/load.py compiles it where there is a
+ * compiler. Linux only.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

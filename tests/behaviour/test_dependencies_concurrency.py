@@ -3,14 +3,13 @@
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import Annotated
 
-import anyio.to_thread
 import pytest
 
 from tercel import Depends, Request
 from tercel.concurrency import run_in_threadpool
+from tests.behaviour.threads import two_threads
 
 kinds = pytest.mark.parametrize("kind", ["sync", "async", "generator", "async generator"])
 
@@ -237,16 +236,7 @@ def test_state_and_values_of_requests_at_the_same_time_do_not_mix(make_app, clie
 
 
 def test_sync_dependencies_can_end_although_every_worker_thread_waits_for_what_they_hold(make_app, client):
-    @asynccontextmanager
-    async def lifespan(app):
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        usual, limiter.total_tokens = limiter.total_tokens, 2
-        try:
-            yield
-        finally:
-            limiter.total_tokens = usual
-
-    app = make_app(lifespan=lifespan)
+    app = make_app(lifespan=two_threads)
     connection = threading.Lock()
 
     def dependency():

@@ -3,7 +3,6 @@
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from typing import Annotated
 
 import anyio.from_thread
@@ -13,6 +12,7 @@ import pytest
 
 from tercel import BackgroundTasks, Depends
 from tercel.responses import JSONResponse
+from tests.behaviour.threads import two_threads
 
 WAIT_S = 10.0
 
@@ -114,16 +114,7 @@ def test_endpoints_may_use_the_event_loop_from_their_thread(make_app, client):
 
 
 def test_the_limit_of_threads_may_be_changed_and_is_borrowed_from(make_app, client):
-    @asynccontextmanager
-    async def lifespan(app):
-        limiter = anyio.to_thread.current_default_thread_limiter()
-        usual, limiter.total_tokens = limiter.total_tokens, 2
-        try:
-            yield
-        finally:
-            limiter.total_tokens = usual
-
-    app = make_app(lifespan=lifespan)
+    app = make_app(lifespan=two_threads)
     lock = threading.Lock()
     inside = peak = 0
 

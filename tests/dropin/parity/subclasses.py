@@ -44,6 +44,29 @@ def recording(base: type, names: str, calls: list[str]) -> Any:
 def nothing() -> None: ...
 
 
+def taking_items(around: Callable[[Any, Request], Any]) -> TestClient:
+    """A client of an application whose handler of `POST /x` is called by a function."""
+
+    class Route(APIRoute):
+        def get_route_handler(self) -> Any:
+            handler = super().get_route_handler()
+
+            async def handle(request: Request) -> Response:
+                response: Response = await around(handler, request)
+                return response
+
+            return handle
+
+    app = FastAPI()
+    app.router.route_class = Route
+
+    @app.post("/x")
+    def create(item: Item) -> Item:
+        return item
+
+    return TestClient(app)
+
+
 @check
 def methods_of_an_application_are_called() -> Any:
     calls: list[str] = []
@@ -127,49 +150,24 @@ def a_request_class_with_a_body_of_its_own() -> Any:
         async def body(self) -> bytes:
             return b'{"a": 41}'
 
-    class Route(APIRoute):
-        def get_route_handler(self) -> Any:
-            handler = super().get_route_handler()
+    async def around(handler: Any, request: Request) -> Response:
+        response: Response = await handler(Changed(request.scope, request.receive))
+        return response
 
-            async def handle(request: Request) -> Response:
-                return await handler(Changed(request.scope, request.receive))
-
-            return handle
-
-    app = FastAPI()
-    app.router.route_class = Route
-
-    @app.post("/x")
-    def create(item: Item) -> Item:
-        return item
-
-    return TestClient(app).post("/x", json={"a": 1}).json()
+    return taking_items(around).post("/x", json={"a": 1}).json()
 
 
 @check
 def what_a_wrapped_handler_finds_of_the_body() -> Any:
     seen: list[Any] = []
 
-    class Route(APIRoute):
-        def get_route_handler(self) -> Any:
-            handler = super().get_route_handler()
+    async def around(handler: Any, request: Request) -> Response:
+        before = hasattr(request, "_json")
+        response: Response = await handler(request)
+        seen.append([before, getattr(request, "_json", "none"), await request.json()])
+        return response
 
-            async def handle(request: Request) -> Response:
-                before = hasattr(request, "_json")
-                response = await handler(request)
-                seen.append([before, getattr(request, "_json", "none"), await request.json()])
-                return response
-
-            return handle
-
-    app = FastAPI()
-    app.router.route_class = Route
-
-    @app.post("/x")
-    def create(item: Item) -> Item:
-        return item
-
-    client = TestClient(app)
+    client = taking_items(around)
     return [client.post("/x", json={"a": 1, "b": 2}).json(), seen]
 
 
