@@ -20,27 +20,50 @@ async def pass_on(request: Request, call_next):
     return await call_next(request)
 
 
+class Wrapped(APIRoute):
+    """A route whose class sees its responses."""
+
+    def get_route_handler(self):
+        handle = super().get_route_handler()
+
+        async def wrapper(request: Request):
+            response = await handle(request)
+            response.headers["x-wrapped"] = "1"
+            return response
+
+        return wrapper
+
+
+async def plain(request: Request):
+    return PlainTextResponse("plain")
+
+
+async def raw(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"r", "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": True})
+    await send({"type": "http.response.body", "body": b"aw"})
+
+
 def app_of_every_kind(make_app, tmp_path, journal=lambda entry: None):
     """One route for each way in which a response can be made; all of them end in `journal("<path> left")`."""
-    app, mounted = make_app(), FastAPI()
-    (tmp_path / "file.txt").write_text("from a file")
-
-    class Wrapped(APIRoute):
-        def get_route_handler(self):
-            handle = super().get_route_handler()
-
-            async def wrapper(request: Request):
-                response = await handle(request)
-                response.headers["x-wrapped"] = "1"
-                return response
-
-            return wrapper
+    app = make_app()
 
     async def held(request: Request):
         yield "held"
         journal(f"{request.url.path} left")
 
     Held = Annotated[str, Depends(held)]
+    (tmp_path / "file.txt").write_text("from a file")
+    add_results(app, Held)
+    add_responses(app, Held, tmp_path / "file.txt")
+    add_failures(app, Held)
+    add_longer_ways(app, Held)
+    return app
+
+
+def add_results(app, Held):
+    """Endpoints that return or yield data."""
 
     @app.get("/json")
     async def as_json():
@@ -53,6 +76,19 @@ def app_of_every_kind(make_app, tmp_path, journal=lambda entry: None):
     @app.get("/held")
     async def as_held(value: Held):
         return {"a": 1}
+
+    @app.get("/lines")
+    async def as_lines(value: Held):
+        yield 1
+        yield 2
+
+    @app.get("/events", response_class=EventSourceResponse)
+    async def as_events(value: Held):
+        yield "a"
+
+
+def add_responses(app, Held, file):
+    """Endpoints that return responses."""
 
     @app.get("/response")
     async def as_response():
@@ -72,28 +108,23 @@ def app_of_every_kind(make_app, tmp_path, journal=lambda entry: None):
 
     @app.get("/file")
     async def as_file():
-        return FileResponse(tmp_path / "file.txt")
+        return FileResponse(file)
 
     @app.get("/file/held")
     async def as_held_file(value: Held):
-        return FileResponse(tmp_path / "file.txt")
+        return FileResponse(file)
 
     @app.get("/redirect")
     async def as_redirect():
         return RedirectResponse("/json")
 
-    @app.get("/lines")
-    async def as_lines(value: Held):
-        yield 1
-        yield 2
-
-    @app.get("/events", response_class=EventSourceResponse)
-    async def as_events(value: Held):
-        yield "a"
-
     @app.get("/status/{status}")
     async def as_status(status: int):
         return Response(status_code=status)
+
+
+def add_failures(app, Held):
+    """Endpoints that raise."""
 
     @app.get("/refused")
     async def refused():
@@ -107,15 +138,17 @@ def app_of_every_kind(make_app, tmp_path, journal=lambda entry: None):
     async def broken_held(value: Held):
         raise Broken
 
-    async def plain(request: Request):
-        return PlainTextResponse("plain")
 
-    async def raw(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-        await send({"type": "http.response.body", "body": b"r", "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": True})
-        await send({"type": "http.response.body", "body": b"aw"})
+def add_longer_ways(app, Held):
+    """Routes of a class of their own, Starlette's routes, and mounted applications."""
 
+    async def as_json():
+        return {"a": 1}
+
+    async def as_held(value: Held):
+        return {"a": 1}
+
+    mounted = FastAPI()
     app.add_api_route("/wrapped", as_json, methods=["GET"])
     app.router.add_api_route("/wrapped/own", as_json, methods=["GET"], route_class_override=Wrapped)
     app.router.add_route("/plain", plain)
@@ -123,7 +156,6 @@ def app_of_every_kind(make_app, tmp_path, journal=lambda entry: None):
     mounted.add_api_route("/held", as_held)
     app.mount("/mounted", mounted)
     app.mount("/raw", raw)
-    return app
 
 
 ANSWERS = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import importlib
 import re
 import subprocess
 import sys
@@ -74,12 +75,8 @@ def serving(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
 
 
 def tries_of(name: str) -> list[Any]:
-    """What is tried on an application: its list `TRIES`, read without importing the application itself."""
-    source = (FOLDER / f"{name}.py").read_text("utf-8")
-    start = source.index("\nJSON = ")
-    namespace: dict[str, Any] = {"Any": Any}
-    exec(compile(source[start:], f"{name}.py", "exec"), namespace)
-    tries: list[Any] = namespace["TRIES"]
+    """What is tried on an application, in order: method, path, fields, body; for a socket `WS`, path, fields, messages."""
+    tries: list[Any] = importlib.import_module(f"tests.dropin.tries.{name}").TRIES
     return tries
 
 

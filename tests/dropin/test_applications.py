@@ -1,7 +1,7 @@
 """Whole applications, written for FastAPI as people write them, answer on `tercel run --dropin` as on FastAPI and uvicorn.
 
-Each application in the folder `applications` has a list of what is tried on it; the JSON file beside it is what a client saw of the
-original. `test_parity.py` says how these are checked and written anew.
+What is tried on an application of the folder `applications` is in the module of its name in `tries`; the JSON file beside the
+application is what a client saw of the original. `test_parity.py` says how these are checked and written anew.
 """
 
 from __future__ import annotations

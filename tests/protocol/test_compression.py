@@ -14,7 +14,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from tercel.server.deflate import Inflating, InflationError, choose_offer, deflate
 from tests.protocol.peer import connected, until
-from tests.protocol.test_websocket import client, closed_with, echo_with, frame, opened, read_frame, request, served
+from tests.protocol.sockets import client, closed_with, echo_with, frame, opened, read_frame, request, served
 
 pytestmark = pytest.mark.anyio
 

@@ -21,8 +21,8 @@ from tercel.http.websocket import websocket_of
 from tercel.server import Server, serving
 from tests.protocol.feeding import PROTOCOLS
 from tests.protocol.peer import DirectApp, Peer, config, connected
-from tests.protocol.test_websocket import frame, hello, request
-from tests.protocol.test_websocket import read_frame as read_raw_frame
+from tests.protocol.sockets import frame, hello, request
+from tests.protocol.sockets import read_frame as read_raw_frame
 
 pytestmark = pytest.mark.anyio
 Endpoint = Callable[[WebSocket], Awaitable[None]]

@@ -1,0 +1,41 @@
+"""What is tried on the application `applications/live.py`, in this order: streams, server-sent events and WebSockets."""
+
+from typing import Any
+
+JSON = {"content-type": "application/json"}
+TRIES: list[Any] = [
+    ("GET", "/lines"),
+    ("GET", "/lines?count=0"),
+    ("GET", "/lines?count=x"),
+    ("HEAD", "/lines"),
+    ("GET", "/sync-lines"),
+    ("GET", "/events"),
+    ("GET", "/events", {"last-event-id": "2"}),
+    ("GET", "/events", {"last-event-id": "x"}),
+    ("POST", "/sync-events"),
+    ("GET", "/raw"),
+    ("GET", "/bytes"),
+    ("GET", "/left"),
+    ("GET", "/lookup"),
+    ("WS", "/room/a"),
+    ("WS", "/room/a?token=forbidden"),
+    ("WS", "/room/a?token=payment"),
+    ("WS", "/room/a?token=ann", {}, ["hello", "bye"]),
+    ("WS", "/json?size=3", {"cookie": "session=s"}, ['{"a": 1}']),
+    ("WS", "/json?size=3", {"sec-websocket-protocol": "other, chat"}, ["[]"]),
+    ("WS", "/json?size=x"),
+    ("WS", "/json"),
+    ("WS", "/iterate", {}, ["abc", "end"]),
+    ("WS", "/never"),
+    ("WS", "/deny"),
+    ("WS", "/raise-later"),
+    ("WS", "/in/router/3?token=t"),
+    ("WS", "/in/router/x?token=t"),
+    ("WS", "/in/router/3"),
+    ("WS", "/sub/ws"),
+    ("WS", "/sub/missing"),
+    ("WS", "/missing"),
+    ("WS", "/lines"),
+    ("GET", "/room/a"),
+    ("GET", "/openapi.json"),
+]
