@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -46,7 +46,7 @@ from tercel.openapi.pages import get_redoc_html, get_swagger_ui_html, get_swagge
 from tercel.plan import Plan
 from tercel.routing.changes import Overrides, changes
 from tercel.routing.frontend import CheckDir, Fallback, resolved_check_dir
-from tercel.routing.operation import Operation, SocketOperation
+from tercel.routing.operation import Engine, Operation, SocketOperation
 from tercel.routing.route import APIRoute
 from tercel.routing.router import APIRouter
 from tercel.routing.verbs import ON_EVENT_IS_DEPRECATED, Decorator, Verbs
@@ -77,6 +77,32 @@ def _is_pristine(cls: type, name: str) -> bool:
     return isinstance(method, FunctionType) and method.__code__.co_filename == module.__file__
 
 
+def _chosen_engine(engine: Engine | None) -> Engine:
+    """The engine that an application was given, or else the environment's."""
+    chosen = engine or os.environ.get("TERCEL_ENGINE") or "compiled"
+    if chosen not in ("compiled", "interpreted"):
+        raise ValueError(f"engine must be 'compiled' or 'interpreted', not {chosen!r}")
+    return cast(Engine, chosen)
+
+
+def _warn_about_root_path() -> None:
+    warnings.warn(
+        "The `root_path` parameter is deprecated. Configure the server's root path instead, "
+        "for example with `fastapi run --root-path /api/v1` (Tercel's own: `tercel run --root-path /api/v1`).",
+        category=FastAPIDeprecationWarning,
+        stacklevel=3,
+    )
+
+
+def _with_default_handlers(given: Mapping[int | type[Exception], Callable[[Request, Any], Any]] | None) -> dict[Any, Any]:
+    """The exception handlers of an application: what was given, and FastAPI's for what was not."""
+    handlers: dict[Any, Any] = dict(given or {})
+    handlers.setdefault(HTTPException, http_exception_handler)
+    handlers.setdefault(RequestValidationError, request_validation_exception_handler)
+    handlers.setdefault(WebSocketRequestValidationError, websocket_request_validation_exception_handler)
+    return handlers
+
+
 class FastAPI(Verbs, Starlette):
     """An application.
 
@@ -93,8 +119,7 @@ class FastAPI(Verbs, Starlette):
         separate_input_output_schemas: document a model separately for requests and responses where the two differ.
         generate_unique_id_function: makes operation ids.
         dependencies, default_response_class, responses, callbacks, deprecated, include_in_schema, strict_content_type,
-        max_body_size,
-            form_limits, cancel_on_disconnect: for every route; see `OperationArguments`.
+            max_body_size, form_limits, cancel_on_disconnect: for every route; see `OperationArguments`.
         webhooks: a router whose routes describe requests that the API sends.
         middleware: outermost first.
         exception_handlers: by status code or exception class.
@@ -149,52 +174,20 @@ class FastAPI(Verbs, Starlette):
         max_body_size: int | None = None,
         form_limits: FormLimits | None = None,
         cancel_on_disconnect: bool | None = None,
-        engine: Literal["compiled", "interpreted"] | None = None,
+        engine: Engine | None = None,
     ) -> None:
-        engine = engine or cast(Any, os.environ.get("TERCEL_ENGINE")) or "compiled"
-        if engine not in ("compiled", "interpreted"):
-            raise ValueError(f"engine must be 'compiled' or 'interpreted', not {engine!r}")
-        self.engine = engine
-        self._telemetry = complete(telemetry)
-        self._telemetry_switch = Switch(self._telemetry)
-        self._native_telemetry: NativeTelemetry | None = None
-        self.max_body_size = max_body_size
-        self.debug = debug
-        self.title = title
-        self.summary = summary
-        self.description = description
-        self.version = version
-        self.terms_of_service = terms_of_service
-        self.contact = contact
-        self.license_info = license_info
-        self.openapi_url = openapi_url
-        self.openapi_tags = openapi_tags
-        self.root_path_in_servers = root_path_in_servers
-        self.docs_url = docs_url
-        self.redoc_url = redoc_url
-        self.swagger_ui_oauth2_redirect_url = swagger_ui_oauth2_redirect_url
-        self.swagger_ui_init_oauth = swagger_ui_init_oauth
-        self.swagger_ui_parameters = swagger_ui_parameters
-        self.servers = servers or []
+        self.engine = _chosen_engine(engine)
+        self.debug, self.max_body_size = debug, max_body_size
+        self._init_telemetry(telemetry)
+        self._init_metadata(title, summary, description, version, terms_of_service, contact, license_info)
+        self._init_document(openapi_url, openapi_tags, openapi_external_docs, servers, root_path_in_servers)
+        self._init_pages(docs_url, redoc_url, swagger_ui_oauth2_redirect_url, swagger_ui_init_oauth, swagger_ui_parameters)
         self.separate_input_output_schemas = separate_input_output_schemas
-        self.openapi_external_docs = openapi_external_docs
-        self.openapi_version = "3.1.0"
-        self.openapi_schema: dict[str, Any] | None = None
-        self._openapi_routes_version: int | None = None
-        if self.openapi_url:
-            assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
-            assert self.version, "A version must be provided for OpenAPI, e.g.: '2.1.0'"
         self.webhooks = webhooks or APIRouter()
-        if root_path:
-            warnings.warn(
-                "The `root_path` parameter is deprecated. Configure the server's root path instead, "
-                "for example with `fastapi run --root-path /api/v1` (Tercel's own: `tercel run --root-path /api/v1`).",
-                category=FastAPIDeprecationWarning,
-                stacklevel=2,
-            )
         self.root_path = root_path
-        self.state = State()
-        self._overrides: Any = Overrides()
+        if root_path:
+            _warn_about_root_path()
+        self._init_state()
         self.router: APIRouter = APIRouter(
             routes=routes,
             redirect_slashes=redirect_slashes,
@@ -214,17 +207,77 @@ class FastAPI(Verbs, Starlette):
             form_limits=form_limits,
             cancel_on_disconnect=cancel_on_disconnect,
         )
-        self.exception_handlers: dict[Any, Any] = dict(exception_handlers or {})
-        self.exception_handlers.setdefault(HTTPException, http_exception_handler)
-        self.exception_handlers.setdefault(RequestValidationError, request_validation_exception_handler)
-        self.exception_handlers.setdefault(WebSocketRequestValidationError, websocket_request_validation_exception_handler)
+        self.exception_handlers = _with_default_handlers(exception_handlers)
         self.user_middleware: list[Middleware] = list(middleware or [])
+        self.setup()
+
+    # -- parts of `__init__`, which is long enough with its parameters ------------------------------------------------------------
+
+    def _init_telemetry(self, telemetry: Mapping[str, Any] | None) -> None:
+        self._telemetry = complete(telemetry)
+        self._telemetry_switch = Switch(self._telemetry)
+        self._native_telemetry: NativeTelemetry | None = None
+
+    def _init_metadata(
+        self,
+        title: str,
+        summary: str | None,
+        description: str,
+        version: str,
+        terms_of_service: str | None,
+        contact: dict[str, str | Any] | None,
+        license_info: dict[str, str | Any] | None,
+    ) -> None:
+        self.title = title
+        self.summary = summary
+        self.description = description
+        self.version = version
+        self.terms_of_service = terms_of_service
+        self.contact = contact
+        self.license_info = license_info
+
+    def _init_document(
+        self,
+        openapi_url: str | None,
+        openapi_tags: list[dict[str, Any]] | None,
+        openapi_external_docs: dict[str, Any] | None,
+        servers: list[dict[str, str | Any]] | None,
+        root_path_in_servers: bool,
+    ) -> None:
+        self.openapi_url = openapi_url
+        self.openapi_tags = openapi_tags
+        self.openapi_external_docs = openapi_external_docs
+        self.servers = servers or []
+        self.root_path_in_servers = root_path_in_servers
+        self.openapi_version = "3.1.0"
+        self.openapi_schema: dict[str, Any] | None = None
+        self._openapi_routes_version: int | None = None
+        if openapi_url:
+            assert self.title, "A title must be provided for OpenAPI, e.g.: 'My API'"
+            assert self.version, "A version must be provided for OpenAPI, e.g.: '2.1.0'"
+
+    def _init_pages(
+        self,
+        docs_url: str | None,
+        redoc_url: str | None,
+        swagger_ui_oauth2_redirect_url: str | None,
+        swagger_ui_init_oauth: dict[str, Any] | None,
+        swagger_ui_parameters: dict[str, Any] | None,
+    ) -> None:
+        self.docs_url = docs_url
+        self.redoc_url = redoc_url
+        self.swagger_ui_oauth2_redirect_url = swagger_ui_oauth2_redirect_url
+        self.swagger_ui_init_oauth = swagger_ui_init_oauth
+        self.swagger_ui_parameters = swagger_ui_parameters
+
+    def _init_state(self) -> None:
+        self.state = State()
+        self._overrides: Any = Overrides()
         self.middleware_stack: ASGIApp | None = None
         self._built_stack: ASGIApp | None = None
         self._native: Assembly | AroundRoutes | UntilOn | None = None
         self._handlers: Handlers | None = None
         self._seen_changes = -1
-        self.setup()
 
     # -- dependencies -----------------------------------------------------------------------------------------------------------
 
