@@ -49,6 +49,11 @@ class Contender:
         return "hand-written (limit)" if self.kind == "limit" else self.title.partition(" (")[0]
 
     @property
+    def must_work(self) -> bool:
+        """Whether a run fails with it: Tercel, its limit and the reference, without which the figures say nothing."""
+        return self.kind in ("own", "limit") or self.name == BASELINE
+
+    @property
     def environment(self) -> str:
         """The name of its environment and of its lock."""
         return self.home or self.name

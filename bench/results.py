@@ -79,6 +79,12 @@ class Run:
         common = cell.samples.keys() & base.samples.keys()
         return median(pick(cell.samples[number]) / pick(base.samples[number]) for number in common) if common else None
 
+    @property
+    def failed(self) -> bool:
+        """Whether something that must work did not. The fault of a peer or a control is a result, and shown as one."""
+        must_work = {contender.name for contender in self.contenders if contender.must_work}
+        return any(cell.fault for (contender, _), cell in self.cells.items() if contender in must_work)
+
     def toughest_peer(self, workload: str) -> Contender | None:
         """The fastest framework beside Tercel and the baseline; servers without a framework are none."""
         peers = [contender for contender in self.contenders if contender.kind == "peer" and contender.name != BASELINE]

@@ -4,8 +4,9 @@
 
 In each round every contender's server is started afresh on one core; then, workload by workload, each is woken, verified, measured
 from the other core and verified again, in an order that rotates from round to round. A contender that cannot be installed, does not
-start or answers wrongly is shown as such and never dropped. Read `bench/workloads.py` for what is asked, `bench/contenders.py` for
-who is asked, `bench/load.py` for how it is measured and `bench/report.py` for what becomes of it.
+start or answers wrongly is shown as such and never dropped; only Tercel, its limit and FastAPI must work. Read `bench/workloads.py`
+for what is asked, `bench/contenders.py` for who is asked, `bench/load.py` for how it is measured and `bench/report.py` for what
+becomes of it.
 """
 
 from __future__ import annotations
@@ -187,7 +188,12 @@ def publish(run: Run, parsed: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; 0 when everything was measured, 1 when something failed, 2 for wrong usage."""
+    """Runs the command line.
+
+    Returns:
+        0 when all that must work was measured, whatever the peers did; 1 when Tercel, its limit or the reference failed, or when
+        `--check` found any answer wrong, since the peers' applications are the benchmark's; 2 for wrong usage.
+    """
     parsed = parse(arguments)
     try:
         contenders = choose_contenders(parsed.only.split())
@@ -205,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in range(run.rounds):
         run_round(run, number, pythons)
     publish(run, parsed)
-    return 1 if any(cell.fault for cell in run.cells.values()) else 0
+    return 1 if run.failed else 0
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from bench.load import Sample, _make_lua, verify, verify_refusals
 from bench.picture import draw_all, draw_overview
 from bench.report import make_history_line, make_report
 from bench.results import Cell, Run
-from bench.run import run_round
+from bench.run import main, run_round
 from bench.servers import choose_cores
 from bench.startup import make_contender
 from bench.workloads import WORKLOADS, choose_workloads
@@ -139,6 +139,32 @@ def test_a_server_that_dies_is_a_fault_of_its_workload_and_is_started_again_for_
     assert run.cells["crashes", "W1"].samples
     assert "the server ended" in (run.cells["crashes", "W5"].fault or "")
     assert run.cells["crashes", "W9"].samples
+
+
+@pytest.mark.parametrize(("name", "kind", "code"), [("robyn", "peer", 0), ("fastapi", "peer", 1), ("tercel", "own", 1)])
+def test_a_run_fails_with_what_must_work_and_shows_a_peer_that_ends(
+    name: str, kind: Any, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contender = Contender(name, "Crashes", (), ("-c", CRASHES, "{port}"), kind=kind)
+    monkeypatch.setattr("bench.run.choose_contenders", lambda names: [contender])
+    monkeypatch.setattr("bench.run.require_tools", lambda workloads: None)  # it ends before there is any load
+    monkeypatch.setattr("bench.run.ensure_environment", lambda contender: Path(sys.executable))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: None)  # this process has other tests to run
+    asked = ["--only", name, "--work", "W5", "--rounds", "1", "--output", str(tmp_path / "results.md")]
+    assert main(asked) == code
+    report = (tmp_path / "results.md").read_text("utf-8")
+    assert "- Crashes, W5: the server ended" in report
+    assert report in capsys.readouterr().out
+    assert main([*asked, "--check"]) == 1
+
+
+@pytest.mark.parametrize("name", ["tercel", "tercel-pure", "limit", "fastapi"])
+def test_what_must_work_is_tercel_its_limit_and_the_reference(name: str) -> None:
+    run = make_complete_run()
+    run.cells["socketify", "W3"].fault = run.cells["asgi", "W1"].fault = "the server ended"
+    assert not run.failed
+    run.cells[name, "W8"].fault = "wrong answer: status 500"
+    assert run.failed
 
 
 @pytest.mark.parametrize("workload", HTTP, ids=lambda workload: workload.name)
