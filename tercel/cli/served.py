@@ -7,11 +7,8 @@ asked for, and each process loads the application itself, with the same rules an
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +16,12 @@ from typing import Any
 from tercel.cli.errors import CommandError, UserCodeError, error_console, show_error
 from tercel.cli.load import Loaded, load_app
 from tercel.cli.target import Target
+from tercel.collecting import FewCollections
 
 __all__ = ["IMPORT_STRING", "Served"]
 
 IMPORT_STRING = "tercel.cli.served:app"
 _VARIABLE = "TERCEL_SERVED"
-
-_LOADING_THRESHOLD = 50_000
-"""Objects between two collections while an application is loaded: a few MB at most of what could have been freed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Served:
             CommandError: there is no such module or object, or it is not an application.
             UserCodeError: the user's code raised.
         """
-        with _few_collections():
+        with FewCollections():
             loaded = load_app(self.target, factory=self.factory, dropin=self.dropin)
         if self.debug and hasattr(loaded.app, "debug"):
             loaded.app.debug = True
@@ -99,20 +94,6 @@ class Served:
             values["given"],
         )
         return cls(target, values["factory"], values["dropin"], values["debug"], values["announce"])
-
-
-@contextmanager
-def _few_collections() -> Iterator[None]:
-    """Has the garbage collector look less often while an application is loaded: nearly all that is made then stays."""
-    threshold = gc.get_threshold()
-    if gc.isenabled() and threshold[0]:
-        gc.set_threshold(max(threshold[0], _LOADING_THRESHOLD), *threshold[1:])
-    said = gc.get_threshold()
-    try:
-        yield
-    finally:
-        if gc.get_threshold() == said:  # the application may have settings of its own
-            gc.set_threshold(*threshold)
 
 
 def _announce(loaded: Loaded) -> None:
