@@ -20,6 +20,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -33,6 +34,7 @@ BUILT_FROM = ("hatch_build.py", "tercel/server/_http1.pyx", "tercel/server/_fram
 OLDEST = (3, 11)
 PREFERRED = "3.13"  # the version whose speed and behaviour the project states its figures for
 UV = "uv>=0.9"
+_MAKING_UV = threading.Lock()
 
 
 class Problem(Exception):
@@ -114,18 +116,20 @@ def _supported(python: str) -> str:
 
 
 def find_uv() -> str:
-    """The uv on PATH if it starts, else one of our own, installed on first use into `.cache/uv`."""
+    """The uv on PATH if it starts, else one of our own, installed on first use into `.cache/uv`; threads wait for one another."""
     if shutil.which("uv") and subprocess.run(["uv", "--version"], capture_output=True).returncode == 0:
         return "uv"
     home = CACHE / "uv"
     folder = home / ("Scripts" if os.name == "nt" else "bin")
-    if not (folder / "uv").exists() and not (folder / "uv.exe").exists():
-        say("installing uv into .cache/uv")
-        try:
-            run([sys.executable, "-m", "venv", "--clear", str(home)])
-        except Problem as problem:
-            raise Problem(f"{problem}\n`python3 -m venv` does not work here. On Debian: apt-get install python3-venv") from None
-        run([str(folder / "python"), "-m", "pip", "install", "--quiet", UV])
+    with _MAKING_UV:
+        if not (folder / "uv").exists() and not (folder / "uv.exe").exists():
+            say("installing uv into .cache/uv")
+            try:
+                run([sys.executable, "-m", "venv", "--clear", str(home)])
+            except Problem as problem:
+                advice = "`python3 -m venv` does not work here. On Debian: apt-get install python3-venv"
+                raise Problem(f"{problem}\n{advice}") from None
+            run([str(folder / "python"), "-m", "pip", "install", "--quiet", UV])
     return str(folder / "uv")
 
 

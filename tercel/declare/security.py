@@ -9,6 +9,7 @@ from base64 import b64decode
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import HTTPConnection
 
 from tercel.declare.params import Form
@@ -48,6 +49,8 @@ class _Scheme(SecurityBase):
     """A scheme that can refuse a request."""
 
     auto_error: bool
+    _refusal: type[StarletteHTTPException] = HTTPException
+    """What refuses a request; FastAPI raises Starlette's class in some schemes, which handlers of `HTTPException` do not catch."""
 
     def _describe(self, model: models.SecurityBase, scheme_name: str | None, auto_error: bool) -> None:
         self.model = model
@@ -57,9 +60,9 @@ class _Scheme(SecurityBase):
     def _challenge(self) -> dict[str, str]:
         raise NotImplementedError
 
-    def make_not_authenticated_error(self) -> HTTPException:
+    def make_not_authenticated_error(self) -> StarletteHTTPException:
         """The error that refuses a request; override it to answer differently."""
-        return HTTPException(status_code=401, detail="Not authenticated", headers=self._challenge())
+        return self._refusal(status_code=401, detail="Not authenticated", headers=self._challenge())
 
     def _refuse(self) -> None:
         if self.auto_error:
@@ -81,6 +84,7 @@ class APIKeyBase(_Scheme):
     """
 
     model: models.APIKey
+    _refusal = StarletteHTTPException
 
     def __init__(
         self, location: models.APIKeyIn, name: str, description: str | None, scheme_name: str | None, auto_error: bool
@@ -431,6 +435,7 @@ class OpenIdConnect(_BearerField):
     """
 
     model: models.OpenIdConnect
+    _refusal = StarletteHTTPException
 
     def __init__(
         self,

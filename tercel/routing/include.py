@@ -30,7 +30,7 @@ from tercel.routing.changes import unsettled
 from tercel.routing.frontend import FrontendGroup
 from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, unwrap_default
-from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, RouteState, effective_route_context
+from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, RouteState, attributes_of, effective_route_context
 from tercel.serve.dispatch import update_scope
 
 if TYPE_CHECKING:
@@ -167,9 +167,15 @@ class EffectiveRoute(RouteState):
             context = self._unsettled
             if context is not None:
                 assert isinstance(self.original_route, APIRoute)
-                vars(self).update(vars(self._settled(self.original_route, context)), _unsettled=None)
+                attributes_of(self).update(vars(self._settled(self.original_route, context)), _unsettled=None)
 
     if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """All attributes: programs (cadwyn) copy them from one route to another."""
+            self.settle()
+            return attributes_of(self)
 
         def __getattr__(self, name: str) -> Any:
             if not name.startswith("__"):

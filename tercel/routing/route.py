@@ -40,7 +40,7 @@ from tercel.routing.handled import Handled
 from tercel.routing.operation import Operation, SocketOperation, unwrap_default, websocket_session
 from tercel.routing.patched import request_handler
 
-__all__ = ["ROUTE_DEFAULTS", "APIRoute", "APIWebSocketRoute", "RouteState", "effective_route_context"]
+__all__ = ["ROUTE_DEFAULTS", "APIRoute", "APIWebSocketRoute", "RouteState", "attributes_of", "effective_route_context"]
 
 ROUTE_DEFAULTS: Mapping[str, Any] = {
     **OPERATION_DEFAULTS,
@@ -113,7 +113,7 @@ class RouteState:
     @property
     def regex_or_path(self) -> PathRegex | re.Pattern[str]:
         """`path_regex`, or what it would be compiled from if nobody has asked for it."""
-        own: re.Pattern[str] | None = self.__dict__.get("path_regex")
+        own: re.Pattern[str] | None = attributes_of(self).get("path_regex")
         return self._regex if own is None else own
 
     def _declare(self, path: str, endpoint: Callable[..., Any], options: Mapping[str, Any], stream_item_type: Any = None) -> None:
@@ -198,6 +198,15 @@ class RouteState:
         if (isinstance(self.response_class, DefaultPlaceholder) or events) and not lenient_issubclass(item, ServerSentEvent):
             vars(self)["stream_item_type"] = item
         return None
+
+
+_ATTRIBUTES = vars(RouteState)["__dict__"]
+
+
+def attributes_of(state: RouteState) -> dict[str, Any]:
+    """The attributes that are set; `vars` first has an effective route take all that it has in common with its original."""
+    attributes: dict[str, Any] = _ATTRIBUTES.__get__(state)
+    return attributes
 
 
 _SERVED_BY = frozenset(

@@ -23,7 +23,7 @@ from tercel.routing.files import KeptFiles, kept_files
 from tercel.routing.include import EffectiveRoute, IncludedRouter, match_candidate, observed_path
 from tercel.routing.operation import Operation
 from tercel.routing.replaced import replacements
-from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute
+from tercel.routing.route import EFFECTIVE_CONTEXT, APIRoute, APIWebSocketRoute, attributes_of
 from tercel.serve.dispatch import Served
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class _First:
 def _compiled(served: Served, state: Any) -> Callable[[Exchange], Coroutine[Any, Any, None]]:
     """The operation's handler, made when the first request comes, so that starting does not wait for routes that nobody asks
     for."""
-    operation: Operation | None = vars(state).get("operation")
+    operation: Operation | None = attributes_of(state).get("operation")
     provider = state.dependency_overrides_provider if operation is None else operation.route.dependency_overrides_provider
     overrides = getattr(provider, "dependency_overrides", None)
     first = _First(served, state)

@@ -6,6 +6,7 @@ from typing import Annotated
 import pytest
 
 from tercel import Depends, FastAPI, HTTPException, Security, WebSocket
+from tercel.responses import JSONResponse
 from tercel.security import (
     APIKeyCookie,
     APIKeyHeader,
@@ -72,6 +73,24 @@ def test_without_credentials_a_scheme_answers_401_with_its_challenge(serve, name
     answer = serve(endpoint).get("/")
     assert (answer.status_code, answer.json()) == (401, {"detail": "Not authenticated"})
     assert answer.headers["www-authenticate"].startswith(challenge)
+
+
+@schemes
+def test_a_handler_of_http_exceptions_sees_the_refusals_that_it_sees_on_fastapi(make_app, client, name):
+    app = make_app()
+
+    @app.exception_handler(HTTPException)
+    async def handle(request, error):
+        return JSONResponse({"handled": error.detail}, error.status_code)
+
+    @app.get("/")
+    def endpoint(credentials: Annotated[object, Security(SCHEMES[name][0]())]):
+        return credentials
+
+    body = client(app).get("/").json()
+    # These raise Starlette's class, which is above the one that the handler is for.
+    of_starlette = name in ("header key", "cookie key", "openid")
+    assert body == ({"detail": "Not authenticated"} if of_starlette else {"handled": "Not authenticated"})
 
 
 @schemes

@@ -55,6 +55,16 @@ def test_only_the_route_that_is_asked_for_is_settled() -> None:
     assert effective()[1].tags == ["outer", "own"]
 
 
+def test_all_attributes_are_there_for_who_copies_them() -> None:
+    _, _, effective = make_app(tags=["outer"])
+    route = effective()[1]
+    assert not route.is_settled
+    copied = {name: copy.copy(value) for name, value in vars(route).items() if name != "original_route" and hasattr(route, name)}
+    assert (copied["tags"], copied["response_model"], copied["summary"]) == (["outer", "own"], Numbers, None)
+    assert [each.name for each in copied["dependant"].query_params] == ["more"]
+    assert vars(copy.copy(effective()[0]))["unique_id"] == "first_api_first_get"
+
+
 def test_a_document_settles_all() -> None:
     app, _, effective = make_app(tags=["outer"])
     client = TestClient(app)
