@@ -250,7 +250,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         position = reader.feed(data, position)
         if not reader.begun:
             self._open_exchange()
-        elif fresh:
+        elif fresh and not self.server.draining.begun:
             self.deadline = self.loop.time() + self._config.head_timeout_s
         return position
 
@@ -515,11 +515,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         """The server has begun to stop: an idle connection ends now, a busy one after its answer."""
         if self.exchange is not None:
             self.exchange.drain()
-        elif self._state == _HEAD and not self._reader.begun and self._ahead is None:
-            if self._used:
+        elif self._state == _HEAD and self._ahead is None:
+            if self._used and not self._reader.begun:
                 self._close()
             else:
-                # Its first request is on its way, and a client does not repeat that elsewhere.
+                # Its first request or the rest of one is on its way, and a client does not repeat that elsewhere.
                 self.deadline = min(self.deadline, self.loop.time() + self._config.linger_timeout_s)
 
     def tick(self, now_s: float) -> None:

@@ -236,6 +236,28 @@ async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> N
         sending.cancel()
 
 
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_head_that_does_not_end_holds_the_end_up_for_the_time_to_linger_only(app_of: AppOf, before: bool) -> None:
+    settings = config(head_timeout_s=1000, graceful_timeout_s=1000, keep_alive_timeout_s=500, linger_timeout_s=0.3)
+    async with serving(app_of(hello), settings) as server, connected(server) as peer:
+        await until(lambda: bool(server.connections))
+        (connection,) = server.connections
+        begun = b"GET / HTTP/1.1\r\nHost"
+        if before:
+            assert (await peer.get()).status == 200
+            await peer.send(begun)
+            await until(lambda: connection.deadline > server.loop.time() + 900)
+        stopping = asyncio.ensure_future(server.stop())
+        await until(lambda: connection.deadline < server.loop.time() + 1)
+        if not before:
+            await peer.send(begun)
+        sending = asyncio.ensure_future(trickle(peer))
+        assert (await peer.response()).status == 408
+        await peer.ended()
+        sending.cancel()
+        await stopping
+
+
 async def trickle(peer: Peer) -> None:
     while True:
         await peer.send(b"x")
