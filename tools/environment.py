@@ -30,7 +30,14 @@ REQUIREMENTS = ROOT / "requirements"
 # What each environment holds beyond Tercel: the dependency groups of pyproject.toml. `dev` is locked first and pins the others.
 ENVIRONMENTS = {"dev": "dev", "demo": "demo", "fuzz": "fuzz"}
 # What the extensions are built from, with the editable install: they are built again when one of these changes.
-BUILT_FROM = ("hatch_build.py", "tercel/server/_http1.pyx", "tercel/server/_frames.pyx", "tercel/http/_writer.pyx")
+BUILT_FROM = (
+    "hatch_build.py",
+    "tercel/server/_http1.pyx",
+    "tercel/server/_frames.pyx",
+    "tercel/server/_hub.pxi",
+    "tercel/server/_waiting.pxi",
+    "tercel/http/_writer.pyx",
+)
 OLDEST = (3, 11)
 PREFERRED = "3.13"  # the version whose speed and behaviour the project states its figures for
 UV = "uv>=0.9"

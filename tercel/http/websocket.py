@@ -16,7 +16,7 @@ from starlette._exception_handler import wrap_app_handling_exceptions
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-__all__ = ["DirectSession", "DirectWebSocket", "websocket_of"]
+__all__ = ["DirectSession", "DirectWebSocket", "stepped", "websocket_of"]
 
 _CONNECTED: Final = WebSocketState.CONNECTED
 
@@ -40,6 +40,10 @@ class DirectSession(Protocol):
 
     def send_at_once(self, data: str | bytes) -> bool:
         """Sends a text or binary message. False, and nothing was done, if it has to wait or cannot be sent: then `send` decides."""
+        ...
+
+    def stepped(self, work: Awaitable[None]) -> Awaitable[None]:
+        """The same work, awaited in a way that lets it go on where a message arrives. To be awaited at once."""
         ...
 
 
@@ -130,3 +134,8 @@ def websocket_of(scope: Scope, receive: Receive, send: Send) -> WebSocket:
     ):
         return cast(DirectSession, session).websocket_class(scope, receive, send, cast(DirectSession, session))
     return WebSocket(scope, receive, send)
+
+
+def stepped(websocket: WebSocket, work: Awaitable[None]) -> Awaitable[None]:
+    """What talks to a WebSocket, to be awaited at once: the nearer to the endpoint, the fewer coroutines a message has to pass."""
+    return websocket._session.stepped(work) if isinstance(websocket, DirectWebSocket) else work

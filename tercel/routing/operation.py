@@ -31,7 +31,7 @@ from tercel.http.exchange import Exchange
 from tercel.http.leaving import cancelled_with_client
 from tercel.http.limits import FormLimits, with_body_limit
 from tercel.http.observed import observer_of
-from tercel.http.websocket import websocket_of
+from tercel.http.websocket import stepped, websocket_of
 from tercel.plan import Plan
 from tercel.routing import patched
 from tercel.routing.changes import changes
@@ -255,7 +255,7 @@ class SocketOperation(_Planned):
             await patched.talk(self, websocket)
             return
         handler = self.handler() if observer_of(websocket.scope) is None else self.observed_handler()
-        await handler(WebSocketExchange(websocket))
+        await stepped(websocket, handler(WebSocketExchange(websocket)))
 
 
 def unwrap_default(value: Any) -> Any:

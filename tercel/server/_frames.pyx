@@ -7,14 +7,19 @@ accepted here that picows does not accept. A task that waits for the message goe
 `docs/design/0015-usual-frames.md` for the reasons, `tercel.server.websocket` for the rules.
 """
 
+cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 import asyncio
-from asyncio import current_task
+import contextvars
+from asyncio import CancelledError, current_task
+from asyncio.tasks import _enter_task as enter_task, _leave_task as leave_task
 
 from starlette.websockets import WebSocket, WebSocketState
 
@@ -22,33 +27,104 @@ cdef extern from *:
     """
     #include <stdint.h>
 
-    typedef PyObject *(*tercel_step)(PyObject *step, int *ended);
-    static tercel_step tercel_steps[2];
+    enum { RETURNED = 1, RAISED = 2, KEPT_MAX = 4096 };
 
-    /* The end of an iteration without the traceback that Cython would make for each: nothing is raised for None, as C may do. */
+    typedef PyObject *(*tercel_step)(PyObject *step, int *ended);
+    static tercel_step tercel_steps[3];
+
+    static void tercel_raise(PyObject *error) { /* steals it */
+    #if PY_VERSION_HEX >= 0x030C0000
+        PyErr_SetRaisedException(error);
+    #else
+        Py_INCREF(Py_TYPE(error));
+        PyErr_Restore((PyObject *) Py_TYPE(error), error, PyException_GetTraceback(error));
+    #endif
+    }
+
+    static PyObject *tercel_take_raised(void) {
+    #if PY_VERSION_HEX >= 0x030C0000
+        return PyErr_GetRaisedException();
+    #else
+        PyObject *type, *error, *trace;
+        PyErr_Fetch(&type, &error, &trace);
+        PyErr_NormalizeException(&type, &error, &trace);
+        if (trace != NULL) PyException_SetTraceback(error, trace);
+        Py_XDECREF(trace);
+        Py_XDECREF(type);
+        return error;
+    #endif
+    }
+
+    /* The end of an iteration, with a value. The exception is used again and again, unless somebody has kept it: making one costs
+       more than the message. */
+    static void tercel_stop(PyObject *value) { /* steals it */
+        static PyObject *stop = NULL;
+        Py_ssize_t size = PyUnicode_CheckExact(value) ? PyUnicode_GET_LENGTH(value) : PyBytes_CheckExact(value) ? PyBytes_GET_SIZE(value) : KEPT_MAX;
+        if (size >= KEPT_MAX) { /* it would be kept alive */
+            PyErr_SetObject(PyExc_StopIteration, value);
+            Py_DECREF(value);
+            return;
+        }
+        if (stop == NULL || Py_REFCNT(stop) != 1) {
+            PyObject *made = PyObject_CallNoArgs(PyExc_StopIteration);
+            if (made == NULL) {
+                Py_DECREF(value);
+                return;
+            }
+            Py_XSETREF(stop, made);
+        }
+        Py_XSETREF(((PyStopIterationObject *) stop)->value, value);
+        Py_INCREF(stop);
+        tercel_raise(stop);
+    }
+
+    /* What `await` calls, without the traceback that Cython would make for each end: nothing is raised for None, as C may do. */
     static PyObject *tercel_next(tercel_step function, PyObject *step) {
         int ended = 0;
         PyObject *value = function(step, &ended);
-        if (ended && value != NULL) {
-            if (value != Py_None) PyErr_SetObject(PyExc_StopIteration, value);
+        if (value == NULL || !ended) return value;
+        if (ended == RAISED) {
+            tercel_raise(value);
+        } else if (value == Py_None) {
             Py_DECREF(value);
-            return NULL;
+        } else {
+            tercel_stop(value);
         }
-        return value;
+        return NULL;
     }
     static PyObject *tercel_next_first(PyObject *step) { return tercel_next(tercel_steps[0], step); }
     static PyObject *tercel_next_second(PyObject *step) { return tercel_next(tercel_steps[1], step); }
+    static PyObject *tercel_next_third(PyObject *step) { return tercel_next(tercel_steps[2], step); }
 
-    /* Makes a function what `await` calls of a type: of one type, and then of another. */
+    /* Makes a function what `await` calls of a type: of three types, one after the other. */
     static void tercel_set_next(PyObject *type, tercel_step function) {
-        int place = tercel_steps[0] != NULL;
+        static const iternextfunc functions[3] = {tercel_next_first, tercel_next_second, tercel_next_third};
+        int place = 0;
+        while (tercel_steps[place] != NULL) place++;
         tercel_steps[place] = function;
-        ((PyTypeObject *) type)->tp_iternext = place ? tercel_next_second : tercel_next_first;
+        ((PyTypeObject *) type)->tp_iternext = functions[place];
         PyType_Modified((PyTypeObject *) type);
     }
 
+    /* Where the objects of a class keep the attribute of one of its `__slots__`; -1 if it is none. */
+    static Py_ssize_t tercel_place(PyObject *type, const char *name) {
+        PyObject *found = PyObject_GetAttrString(type, name);
+        if (found == NULL) return -1;
+        Py_ssize_t place = -1;
+        if (Py_TYPE(found) == &PyMemberDescr_Type) place = ((PyMemberDescrObject *) found)->d_member->offset;
+        else PyErr_Format(PyExc_TypeError, "%s is no slot", name);
+        Py_DECREF(found);
+        return place;
+    }
+    #define tercel_slot(object, place) (*(PyObject **) ((char *) (object) + (place)))
+
     #ifndef _WIN32
+    #include <errno.h>
     #include <sys/socket.h>
+    #endif
+    #ifdef __linux__
+    #include <sys/epoll.h>
+    #include <unistd.h>
     #endif
 
     /* RFC 6455 section 5.3; doing it twice undoes it. */
@@ -78,13 +154,73 @@ cdef extern from *:
         #endif
     #endif
     }
+
+    /* What was read; 0 at the end, -1 where nothing is there now, -2 after an error. */
+    static Py_ssize_t tercel_receive(int descriptor, char *data, Py_ssize_t size) {
+    #ifdef _WIN32
+        return -2;
+    #else
+        Py_ssize_t got = recv(descriptor, data, (size_t) size, MSG_DONTWAIT);
+        return got >= 0 ? got : errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? -1 : -2;
+    #endif
+    }
+
+    /* Those who have something to read. Where there is no epoll, nothing can be made. */
+    enum { READY_MAX = 64 };
+    #ifdef __linux__
+    static int tercel_poll_make(void) { return epoll_create1(EPOLL_CLOEXEC); }
+    static void tercel_poll_end(int poll) { close(poll); }
+    static int tercel_poll_add(int poll, int descriptor, uint64_t mark) {
+        struct epoll_event event;
+        event.events = EPOLLIN;
+        event.data.u64 = mark;
+        return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event);
+    }
+    static void tercel_poll_remove(int poll, int descriptor) {
+        struct epoll_event event;
+        epoll_ctl(poll, EPOLL_CTL_DEL, descriptor, &event);
+    }
+    static int tercel_poll_look(int poll, uint64_t *marks, char *broken) {
+        struct epoll_event events[READY_MAX];
+        int count = epoll_wait(poll, events, READY_MAX, 0);
+        for (int place = 0; place < count; place++) {
+            marks[place] = events[place].data.u64;
+            broken[place] = (events[place].events & (EPOLLERR | EPOLLHUP)) != 0;
+        }
+        return count;
+    }
+    #else
+    static int tercel_poll_make(void) { return -1; }
+    static void tercel_poll_end(int poll) {}
+    static int tercel_poll_add(int poll, int descriptor, uint64_t mark) { return -1; }
+    static void tercel_poll_remove(int poll, int descriptor) {}
+    static int tercel_poll_look(int poll, uint64_t *marks, char *broken) { return -1; }
+    #endif
     """
-    ctypedef object (*tercel_step)(object step, bint *ended)
+    enum:
+        RETURNED
+        RAISED
+        READY_MAX
+    ctypedef object (*tercel_step)(object step, int *ended)
+    object tercel_take_raised()
+    Py_ssize_t tercel_place(object type, const char *name) except -1
+    PyObject *tercel_slot(object of, Py_ssize_t place)
+    Py_ssize_t tercel_receive(int descriptor, char *data, Py_ssize_t size)
+    int tercel_poll_make()
+    void tercel_poll_end(int poll)
+    int tercel_poll_add(int poll, int descriptor, uint64_t mark)
+    void tercel_poll_remove(int poll, int descriptor)
+    int tercel_poll_look(int poll, uint64_t *marks, char *broken)
     void tercel_set_next(object type, tercel_step function)
     void tercel_unmask(char *data, Py_ssize_t size, const char *mask) nogil
     Py_ssize_t tercel_send(int descriptor, const char *data, Py_ssize_t size) nogil
 
 cdef extern from "Python.h":
+    enum:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    int PyIter_Send(object iterator, object value, PyObject **result)
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
     object PyObject_CallOneArg(object callable, object argument)
@@ -105,6 +241,7 @@ cdef object starlette_send_bytes = WebSocket.send_bytes
 cdef enum:
     OPEN = 2  # the state of a session, as in tercel.server.websocket
     FAILING = 5
+    NOTHING = 2  # none of the kinds of `PyIter_Send`
     SEND_MAX_BYTES = 8192  # a longer message is picows' to send, without a copy
     TEXT = 0x81  # RFC 6455 section 5.2: the last frame of its message, no reserved bit, opcode 1
     BINARY = 0x82
@@ -112,205 +249,7 @@ cdef enum:
 
 cdef uint64_t ALL = <uint64_t> -1
 
-
-def raise_again(error):
-    raise error
-
-
-# -- waiting -------------------------------------------------------------------------------------------------------------------
-
-
-cdef class Receivers:
-    """As `tercel.server.waiting.Waiters`, with `arrived`."""
-
-    cdef object loop
-    cdef list futures
-
-    def __init__(self, loop):
-        self.loop = loop
-        self.futures = []
-
-    cpdef object future(self):
-        future = Future(loop=self.loop)
-        self.futures.append(future)
-        return future
-
-    cpdef object wake(self):
-        if self.futures:
-            futures, self.futures = self.futures, []
-            for future in futures:
-                if not future.done():
-                    future.set_result(None)
-
-    cpdef object arrived(self):
-        """Let the one task that waits go on before this returns; several, or from within a task, in the loop's next turn."""
-        if not self.futures:
-            return None
-        future = self.futures[0]
-        callbacks = future._callbacks
-        if len(self.futures) != 1 or callbacks is None or len(callbacks) != 1 or current_task(self.loop) is not None:
-            return self.wake()
-        self.futures.clear()
-        callback, context = callbacks[0]
-        # Without its callback the future ends without a turn of the loop.
-        future.remove_done_callback(callback)
-        future.set_result(None)
-        try:
-            PyContext_Enter(context)
-        except RuntimeError:
-            # It is the one that is running now.
-            self.loop.call_soon(callback, future, context=context)
-            return None
-        try:
-            PyObject_CallOneArg(callback, future)
-        except BaseException as error:
-            # Only what ends the process comes out of a task's step; the event loop has to see it.
-            self.loop.call_soon(raise_again, error)
-        finally:
-            PyContext_Exit(context)
-        return None
-
-
-cdef class Step:
-    """What the methods of a `WebSocket` return: to be awaited once, as a coroutine is, and a coroutine to all who ask.
-
-    Nothing happens before it is awaited. Where the usual way is not possible it goes on as Starlette's coroutine.
-    """
-
-    cdef object socket
-    cdef object inner
-    cdef bint begun
-    cdef bint ended
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def send(self, value):
-        if self.inner is not None:
-            return self.inner.send(value)
-        return self.__next__()
-
-    def throw(self, kind, value=None, trace=None):
-        if self.inner is not None:
-            return self.inner.throw(kind) if value is None and trace is None else self.inner.throw(kind, value, trace)
-        self.begun = self.ended = True
-        error = kind if isinstance(kind, BaseException) else value
-        if not isinstance(error, BaseException):
-            error = kind() if error is None else kind(error)
-        raise error if trace is None else error.with_traceback(trace)
-
-    def close(self):
-        if self.inner is not None:
-            self.inner.close()
-        self.begun = self.ended = True
-
-    cdef int check(self) except -1:
-        if self.ended:
-            raise RuntimeError("cannot reuse already awaited coroutine")
-        return 0
-
-
-cdef class Receiving(Step):
-    """`receive_text` and `receive_bytes`."""
-
-    cdef object kind
-    cdef Gate gate
-
-    def __next__(self):
-        return next_of(self, receive)
-
-
-cdef object receive(object step, bint *ended):
-    cdef Receiving self = step
-    if self.inner is not None:
-        return self.inner.send(None)
-    socket = self.socket
-    if not self.begun:
-        self.begun = True
-        if socket.application_state is CONNECTED and socket.client_state is CONNECTED:
-            self.gate = socket._session._gate
-        if self.gate is None:
-            self.inner = (starlette_receive_text if self.kind is str else starlette_receive_bytes)(socket)
-            return self.inner.send(None)
-    self.check()
-    payload = self.gate.take()
-    if payload is None:
-        future = self.gate.receivers.future()
-        future._asyncio_future_blocking = True
-        return future
-    self.ended = True
-    if type(payload) is not self.kind:
-        raise socket._other(payload, "text" if self.kind is str else "bytes")
-    ended[0] = True
-    return payload
-
-
-cdef class Sending(Step):
-    """`send_text` and `send_bytes`."""
-
-    cdef object data
-    cdef object kind
-
-    def __next__(self):
-        return next_of(self, send)
-
-
-cdef object send(object step, bint *ended):
-    cdef Sending self = step
-    cdef Gate gate
-    if self.inner is not None:
-        return self.inner.send(None)
-    self.check()
-    self.begun = True
-    socket, data = self.socket, self.data
-    if type(data) is self.kind and socket.application_state is CONNECTED:
-        gate = socket._session._gate
-        if gate is not None and gate.sends():
-            if gate.send_now(data):
-                self.ended = ended[0] = True
-                return None
-    self.inner = (starlette_send_text if self.kind is str else starlette_send_bytes)(socket, data)
-    return self.inner.send(None)
-
-
-cdef object next_of(object step, tercel_step function):
-    """What a call of `__next__` does, which `await` does without one."""
-    cdef bint ended = False
-    value = function(step, &ended)
-    if ended:
-        raise StopIteration(value)
-    return value
-
-
-tercel_set_next(Receiving, receive)
-tercel_set_next(Sending, send)
-
-
-def receive_text(self):
-    cdef Receiving step = Receiving.__new__(Receiving)
-    step.socket, step.kind = self, str
-    return step
-
-
-def receive_bytes(self):
-    cdef Receiving step = Receiving.__new__(Receiving)
-    step.socket, step.kind = self, bytes
-    return step
-
-
-def send_text(self, data):
-    cdef Sending step = Sending.__new__(Sending)
-    step.socket, step.data, step.kind = self, data, str
-    return step
-
-
-def send_bytes(self, data):
-    cdef Sending step = Sending.__new__(Sending)
-    step.socket, step.data, step.kind = self, data, bytes
-    return step
+include "_waiting.pxi"
 
 
 # -- frames --------------------------------------------------------------------------------------------------------------------
@@ -335,44 +274,58 @@ cdef inline uint64_t read_length(const unsigned char *at, Py_ssize_t head) noexc
     return ALL if length < (126 if head == 8 else 65536) else length
 
 
+# Where a session keeps two of its attributes.
+cdef Py_ssize_t state_place = 0
+cdef Py_ssize_t awaits_pong_place = 0
+cdef object OPEN_STATE = OPEN
+
+
 cdef class Gate:
     """See `_frames.pyi`."""
 
-    cdef object session, reader, queue, transport_write, get_size
+    cdef object session, reader, queue, transport, get_size
     cdef object inner, inner_get_buffer, inner_updated
     cdef Receivers receivers
-    cdef object room, view
-    cdef char *data
+    cdef Hub hub
+    cdef object message  # for a `Receiving` that is about to go on
     cdef char[HEADER_MAX_BYTES] stash
     cdef Py_ssize_t stashed  # bytes of a header that has not come whole
     cdef uint64_t left  # bytes that picows still has to get of the frame it has begun
     cdef Py_ssize_t max_bytes
     cdef int descriptor
     cdef bint plain  # messages are sent without compression
+    cdef public bint queues  # the transport may have something to send
     cdef bint full  # the peer takes nothing now
+    cdef bint joined  # the hub reads, not the transport
+    cdef bint listens  # and does so now
+    cdef uint64_t mark  # of what the hub waits for
     cdef readonly uint64_t received_bytes
 
-    def __init__(self, session, inner, room, Py_ssize_t max_bytes, int descriptor):
+    def __init__(self, session, inner, Hub hub, Py_ssize_t max_bytes, int descriptor):
+        global state_place, awaits_pong_place
         self.session = session
         self.reader = session._reader
         self.queue = session._queue
         self.receivers = session._receivers
-        self.transport_write = session.transport.write
+        self.transport = session.transport
         self.get_size = session.transport.get_write_buffer_size
         self.inner = inner
         self.inner_get_buffer = inner.get_buffer
         self.inner_updated = inner.buffer_updated
-        self.room = room
-        self.view = memoryview(room)
-        self.data = PyByteArray_AS_STRING(room)
+        self.hub = hub
         self.max_bytes = max_bytes
         self.descriptor = descriptor
         self.plain = session._deflate is None
         self.full = session.write_paused
+        self.queues = True
+        if state_place == 0:
+            awaits_pong_place = tercel_place(type(session), "_awaits_pong")
+            state_place = tercel_place(type(session), "_state")
 
     # What an event loop calls.
 
     def connection_lost(self, exc):
+        self.leave()
         self.inner.connection_lost(exc)
 
     def eof_received(self):
@@ -391,22 +344,57 @@ cdef class Gate:
             view = self.inner_get_buffer(sizehint)
             return view if <uint64_t> len(view) <= self.left else view[:self.left]
         if self.stashed:
-            memcpy(self.data, self.stash, self.stashed)
-            return self.view[self.stashed:]
-        return self.view
+            memcpy(self.hub.data, self.stash, self.stashed)
+            return self.hub.view[self.stashed:]
+        return self.hub.view
 
     def buffer_updated(self, Py_ssize_t nbytes):
+        self.take_in(nbytes)
+
+    cdef int take_in(self, Py_ssize_t nbytes) except -1:
         cdef Py_ssize_t size = nbytes + self.stashed
+        cdef bint stepped
         self.received_bytes += nbytes
         if self.left:
             if self.left != ALL:
                 self.left -= nbytes
             self.inner_updated(nbytes)
-            return
+            return 0
         self.stashed = 0
-        if self.read_frames(self.data, size):
+        if self.read_frames(self.hub.data, size):
             # The last thing to do: user code may run before this returns.
-            self.receivers.arrived()
+            if self.message is None:
+                self.receivers.arrived()
+                return 0
+            stepped = self.receivers.parked.step()
+            if self.message is not None:
+                self.enqueue_message()
+            if not stepped:
+                self.receivers.wake()
+        return 0
+
+    cdef Py_ssize_t read(self) except -3:
+        """Take what the socket has; what is returned is that of `tercel_receive`."""
+        cdef Py_buffer buffer
+        cdef Py_ssize_t got
+        if self.left:
+            view = self.get_buffer(-1)
+            PyObject_GetBuffer(view, &buffer, PyBUF_WRITABLE)
+            got = tercel_receive(self.descriptor, <char *> buffer.buf, buffer.len)
+            PyBuffer_Release(&buffer)
+        else:
+            if self.stashed:
+                memcpy(self.hub.data, self.stash, self.stashed)
+            got = tercel_receive(self.descriptor, self.hub.data + self.stashed, self.hub.room_bytes - self.stashed)
+        if got > 0:
+            self.take_in(got)
+        return got
+
+    cdef int enqueue_message(self) except -1:
+        message, self.message = self.message, None
+        self.session._queue_bytes = len(message)
+        self.queue.append(message)
+        return 0
 
     cdef bint read_frames(self, char *data, Py_ssize_t size) except -1:
         """Take what has come, frame by frame; whether somebody who waits has something to take now."""
@@ -431,7 +419,7 @@ cdef class Gate:
                 self.stashed = size
                 return delivered
             total = length + head
-            if total <= <uint64_t> size and self.take_usual(at, head, <Py_ssize_t> length, &delivered):
+            if total <= <uint64_t> size and self.take_usual(at, head, <Py_ssize_t> length, total == <uint64_t> size, &delivered):
                 pass
             elif total <= <uint64_t> size:
                 self.hand_over(data, <Py_ssize_t> total)
@@ -445,12 +433,12 @@ cdef class Gate:
             size -= <Py_ssize_t> total
         return delivered
 
-    cdef bint take_usual(self, unsigned char *at, Py_ssize_t head, Py_ssize_t size, bint *delivered) except -1:
+    cdef bint take_usual(self, unsigned char *at, Py_ssize_t head, Py_ssize_t size, bint last, bint *delivered) except -1:
         """Take a whole masked frame if it is a whole plain message; False, and nothing was done, otherwise."""
         if at[0] != TEXT and at[0] != BINARY:
             return False
         session = self.session
-        if session._state != OPEN or self.reader.begun:
+        if tercel_slot(session, state_place) != <PyObject *> OPEN_STATE or self.reader.begun:
             return False
         cdef char *payload = <char *> at + head
         tercel_unmask(payload, size, payload - 4)
@@ -462,13 +450,17 @@ cdef class Gate:
                 return False
         else:
             message = PyBytes_FromStringAndSize(payload, size)
-        session._awaits_pong = False
+        if tercel_slot(session, awaits_pong_place) != <PyObject *> False:
+            session._awaits_pong = False
         if self.queue:
             session._deliver(message, size)
+            return True
+        if last and self.receivers.is_ready():
+            self.message = message
         else:
             session._queue_bytes = size
             self.queue.append(message)
-            delivered[0] = True
+        delivered[0] = True
         return True
 
     cdef int hand_over(self, char *data, Py_ssize_t size) except -1:
@@ -494,6 +486,9 @@ cdef class Gate:
 
     cdef object take(self):
         """As the session's `take_at_once`."""
+        if self.message is not None:
+            message, self.message = self.message, None
+            return message
         session = self.session
         if self.queue and not session._reading_paused:
             return self.queue.popleft()
@@ -501,7 +496,7 @@ cdef class Gate:
 
     cdef bint sends(self) except -1:
         """Whether a message can be sent without waiting, and as it is."""
-        return self.plain and not self.full and self.session._state == OPEN
+        return self.plain and not self.full and tercel_slot(self.session, state_place) == <PyObject *> OPEN_STATE
 
     cpdef bint send_now(self, data) except -1:
         """See `_frames.pyi`. The connection has to be open, and its peer to take something."""
@@ -536,10 +531,48 @@ cdef class Gate:
             head = 4
         memcpy(frame + head, payload, size)
         size += head
-        if self.descriptor >= 0 and not PyObject_CallNoArgs(self.get_size):
-            # Nothing is in front of it. What the system does not take, and every error, is for the transport.
-            sent = max(tercel_send(self.descriptor, frame, size), 0)
-            if sent == size:
-                return True
-        self.transport_write(PyBytes_FromStringAndSize(frame + sent, size - sent))
+        if self.descriptor >= 0:
+            if self.queues:
+                self.queues = PyObject_CallNoArgs(self.get_size) != 0
+            if not self.queues:
+                # Nothing is in front of it. What the system does not take, and every error, is for the transport.
+                sent = max(tercel_send(self.descriptor, frame, size), 0)
+                if sent == size:
+                    return True
+        self.queues = True
+        self.transport.write(PyBytes_FromStringAndSize(frame + sent, size - sent))
         return True
+
+    # Who reads.
+
+    def join(self):
+        if self.descriptor >= 0 and self.hub.add(self):
+            self.joined = True
+            self.transport.pause_reading()
+
+    cpdef int leave(self) except -1:
+        if self.joined:
+            self.joined = False
+            self.hub.remove(self)
+        return 0
+
+    def pause_reading(self):
+        if self.joined:
+            self.hub.remove(self)
+        else:
+            self.transport.pause_reading()
+
+    def resume_reading(self):
+        if not self.joined or not self.hub.add(self):
+            self.joined = False
+            self.transport.resume_reading()
+
+    def give_back(self):
+        if self.joined:
+            listens = self.listens
+            self.leave()
+            if listens and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+
+include "_hub.pxi"

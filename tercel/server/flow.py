@@ -6,7 +6,7 @@ A mixin of `tercel.server.http1` and `tercel.server.websocket`; knows a transpor
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tercel.server.stream import client_gone
 from tercel.server.waiting import Waiters
@@ -21,9 +21,18 @@ FLOW_SLOTS: Final = (
     "_stall_since_s",
     "loop",
     "lost",
+    "reads",
     "transport",
     "write_paused",
 )
+
+
+class Reads(Protocol):
+    """Of a transport, what concerns reading."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
 
 
 class FlowControl:
@@ -31,6 +40,7 @@ class FlowControl:
 
     Attributes:
         lost: nothing can be sent any more.
+        reads: who takes bytes from the socket: the transport, or what does that in its place.
         write_paused: more than the high-water mark waits for the peer.
     """
 
@@ -40,6 +50,7 @@ class FlowControl:
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
+    reads: Reads
     lost: bool
     write_paused: bool
     _reading_paused: bool
@@ -62,13 +73,13 @@ class FlowControl:
         """Take nothing more for now; the peer feels it."""
         if not self._reading_paused:
             self._reading_paused = True
-            self.transport.pause_reading()
+            self.reads.pause_reading()
 
     def release_reading(self) -> None:
         """Read on, unless the application has asked for the pause."""
         if self._reading_paused and not self._paused_by_app and not self.lost:
             self._reading_paused = False
-            self.transport.resume_reading()
+            self.reads.resume_reading()
 
     def pause_reading(self) -> None:
         """The application's wish; see `ConnectionHandle`."""

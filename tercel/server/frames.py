@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+from collections.abc import Awaitable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
 from tercel.http.websocket import DirectWebSocket
@@ -17,11 +19,12 @@ from tercel.server.waiting import Waiters
 
 if TYPE_CHECKING:
     from tercel.server._frames import Receivers
+    from tercel.server.serving import Server
     from tercel.server.websocket import WebSocketSession
 
-__all__ = ["COMPILED", "make_gate", "make_receivers", "websocket_class"]
+__all__ = ["COMPILED", "make_gate", "make_receivers", "step_by_step", "websocket_class"]
 
-# Read into by all connections of an event loop in turn. Not more: what one reading brings is delivered before a full queue is seen.
+# All connections of a server are read into this, in turn. Not more: what one reading brings is delivered before a queue is full.
 _ROOM_BYTES: Final = 16_384
 
 try:
@@ -41,7 +44,7 @@ else:
             inspect.markcoroutinefunction(method)
         return method
 
-    class _CompiledWebSocket(DirectWebSocket):
+    class _CompiledWebSocket(_frames.Talk, DirectWebSocket):
         """What its methods return are no coroutines of Python's, but coroutines by `collections.abc`."""
 
         receive_text = _marked(_frames.receive_text)
@@ -64,17 +67,24 @@ def websocket_class(receivers: Waiters | Receivers) -> type[DirectWebSocket]:
     return DirectWebSocket if isinstance(receivers, Waiters) else _CompiledWebSocket
 
 
-def make_gate(session: WebSocketSession, receivers: Waiters | Receivers, inner: Any, max_bytes: int, room: bytearray) -> Any:
+def step_by_step(receivers: Waiters | Receivers, work: Awaitable[None]) -> Awaitable[None]:
+    """Around a coroutine, what can call it where a message arrives; anything else stays as it is."""
+    if isinstance(receivers, Waiters) or type(work) is not CoroutineType:
+        return work
+    return _frames.step_by_step(receivers, work)  # pyright: ignore[reportPossiblyUnboundVariable]
+
+
+def make_gate(session: WebSocketSession, receivers: Waiters | Receivers, inner: Any, max_bytes: int, server: Server) -> Any:
     """What stands in front of picows' protocol; None where nothing was compiled.
 
     Args:
-        room: of the server; enlarged when it is needed for the first time.
+        server: gets a hub when it needs one for the first time.
     """
     if isinstance(receivers, Waiters):
         return None
-    if not room:
-        room.extend(bytes(_ROOM_BYTES))
+    if server.websocket_hub is None:
+        server.websocket_hub = _frames.Hub(server.loop, _ROOM_BYTES)  # pyright: ignore[reportPossiblyUnboundVariable]
     transport = session.transport
     secure = transport.get_extra_info("ssl_object") is not None
     descriptor = -1 if secure else transport.get_extra_info("socket").fileno()
-    return _Gate(session, inner, room, max_bytes, descriptor)
+    return _Gate(session, inner, server.websocket_hub, max_bytes, descriptor)

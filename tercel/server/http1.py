@@ -108,7 +108,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
     # -- the transport's calls ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
+        self.transport = self.reads = cast("asyncio.Transport", transport)
         self.write = self.transport.write
         config = self._config
         self.transport.set_write_buffer_limits(config.write_high_water_bytes, config.write_low_water_bytes)

@@ -13,15 +13,30 @@ from picows import WSFrame, WSMsgType
 
 from tercel.server.deflate import Inflating, InflationError
 
-__all__ = ["MessageReader", "Violation", "is_close_code"]
+__all__ = ["MessageReader", "Violation", "close_frame", "is_close_code"]
 
 _TEXT: Final = WSMsgType.TEXT
 _CONTINUATION: Final = WSMsgType.CONTINUATION
+
+# RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them are the code.
+_REASON_MAX_BYTES: Final = 123
 
 
 def is_close_code(code: int) -> bool:
     """Whether a CLOSE frame may carry this code: RFC 6455 §7.4 and its registry; 3000 to 4999 are for everybody."""
     return 3000 <= code <= 4999 or (1000 <= code <= 1014 and code not in (1004, 1005, 1006))
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A server's CLOSE frame (RFC 6455 §5.5.1). The reason is cut where it is too long; never half a character."""
+    # RFC 6455 §7.4.1: 1005 is the absence of a code.
+    payload = b""
+    if code != 1005:
+        text = str(reason).encode("utf-8", "replace")
+        if len(text) > _REASON_MAX_BYTES:
+            text = text[:_REASON_MAX_BYTES].decode("utf-8", "ignore").encode()
+        payload = code.to_bytes(2, "big") + text
+    return bytes((0x88, len(payload))) + payload
 
 
 class Violation(Exception):

@@ -66,7 +66,7 @@ class Server(PerRequest):
         connections: what is open, WebSockets included.
         response_count: responses completed.
         watches_responses: somebody wants to know of each response's end.
-        websocket_room: memory that compiled WebSockets read into; see `tercel.server.frames`.
+        websocket_hub: what compiled WebSockets are read by; see `tercel.server.frames`.
         idle_deadline_s: until when a connection that becomes idle now is kept; renewed with every tick, since reading the clock for
             each response is not free.
     """
@@ -102,7 +102,7 @@ class Server(PerRequest):
         self._tick_s = self._tick_interval_s()
         self.idle_deadline_s = self._idle_deadline_s()
         self.tail = self.tail_server = self.tail_date = b""
-        self.websocket_room = bytearray()
+        self.websocket_hub: Any = None
 
     # -- where it is -------------------------------------------------------------------------------------------------------
 
@@ -280,13 +280,13 @@ class Server(PerRequest):
         Raises:
             Rejected: its handshake is invalid.
         """
-        from tercel.server.websocket import WebSocketSession, run_websocket  # picows: 20 ms and 3 MB for those who use it
+        from tercel.server.websocket import WebSocketSession  # picows: 20 ms and 3 MB for those who use it
 
         config = self.config
         opening = check_opening(exchange.headers, config.ws_allowed_origins, compression=config.ws_compression)
         session = WebSocketSession(connection, exchange, opening)
         # Not in place: the application may accept at once, and the connection is in the middle of reading.
-        self.keep_task(self.loop.create_task(run_websocket(self.app, session)))
+        self.keep_task(self.loop.create_task(_run_websocket(self.app, session)))
 
     def keep_task(self, task: asyncio.Task[Any]) -> None:
         """Hold on to a handler that has not ended: the event loop itself only has weak references."""
@@ -343,6 +343,19 @@ class Server(PerRequest):
         for connection in [c for c in self.connections if now_s >= c.deadline or c.write_paused]:
             connection.tick(now_s)
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
+
+
+async def _run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
+    """Run the application for one WebSocket to its end. Raises nothing but cancellation."""
+    try:
+        await session.stepped(app(session.scope, session.receive, session.send))
+    except asyncio.CancelledError:
+        session.close(1012, "service restart")
+        raise
+    except (Exception, SystemExit) as error:
+        session.app_ended(error)
+    else:
+        session.app_ended(None)
 
 
 @asynccontextmanager

@@ -32,15 +32,17 @@ class TransportFace:
 
     Attributes:
         silent: nothing may be written: before the takeover is complete, and after a CLOSE frame.
+        gate: what sends past the transport when that has nothing to send; None where there is none.
     """
 
-    __slots__ = ("_get_size", "_transport", "silent", "write_real")
+    __slots__ = ("_get_size", "_transport", "gate", "silent", "write_real")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._get_size = transport.get_write_buffer_size
         self.write_real = transport.write
         self.silent = True
+        self.gate: Any = None
 
     def get_write_buffer_size(self) -> int:
         """As the transport's, but never 0 when silent: with an empty buffer picows writes to the socket itself."""
@@ -48,12 +50,13 @@ class TransportFace:
 
     def write(self, data: Any) -> None:
         if not self.silent:
+            if self.gate is not None:
+                self.gate.queues = True
             self.write_real(data)
 
     def writelines(self, data: Sequence[Any]) -> None:
         # Joined: asyncio's own `writelines` forgets to pause the protocol before Python 3.12.9 and 3.13.2 (CVE-2024-12254).
-        if not self.silent:
-            self.write_real(b"".join(data))
+        self.write(b"".join(data))
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         if name == "socket":

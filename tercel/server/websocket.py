@@ -11,19 +11,19 @@ import contextlib
 import logging
 import math
 from collections import deque
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from starlette.websockets import WebSocketDisconnect
 
 from tercel.http.exchange import Message, Scope
-from tercel.server.asgi import AsgiApp
 from tercel.server.deflate import Deflate, deflate
 from tercel.server.flow import FLOW_SLOTS, FlowControl
-from tercel.server.frames import make_gate, make_receivers, websocket_class
+from tercel.server.frames import make_gate, make_receivers, step_by_step, websocket_class
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
-from tercel.server.messages import MessageReader, Violation, is_close_code
+from tercel.server.messages import MessageReader, Violation, close_frame, is_close_code
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
 from tercel.server.wire import plain_text
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tercel.server.exchange import HttpExchange
     from tercel.server.http1 import HttpConnection
 
-__all__ = ["WebSocketSession", "run_websocket"]
+__all__ = ["WebSocketSession"]
 
 _log: Final = logging.getLogger("tercel.error")
 
@@ -49,9 +49,6 @@ _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = WSMsgType.CLOSE
 _PING, _PONG = WSMsgType.PING, WSMsgType.PONG
 _DATA: Final = (_TEXT, _BINARY, WSMsgType.CONTINUATION)
-
-# RFC 6455 §5.5: the payload of a control frame is at most 125 bytes, two of them are the code.
-_REASON_MAX_BYTES: Final = 123
 
 _FORBIDDEN: Final = plain_text(403, "Forbidden")
 _INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
@@ -106,7 +103,7 @@ class WebSocketSession(FlowControl, WSListener):
         self._server = connection.server
         self._config = connection.server.config
         self.init_flow(connection.loop)
-        self.transport = connection.transport
+        self.transport = self.reads = connection.transport
         self._state = _CONNECTING
         self._connect_delivered = False
         self._queue: deque[str | bytes] = deque()
@@ -196,6 +193,10 @@ class WebSocketSession(FlowControl, WSListener):
                 else:
                     self.hold_reading()
         self._receivers.wake()
+
+    def stepped(self, work: Awaitable[None]) -> Awaitable[None]:
+        """The same, to be awaited at once: where nothing is in the way, what it does with a message is called as that arrives."""
+        return step_by_step(self._receivers, work)
 
     # -- ASGI: send --------------------------------------------------------------------------------------------------------
 
@@ -302,10 +303,16 @@ class WebSocketSession(FlowControl, WSListener):
         self.deadline = self._next_ping_s
         ahead = connection.left_http()
         self._protocol = take_over(self, self._face, self._config.ws_max_message_bytes, self._violated, ahead, self._with_gate)
+        if self._gate is not None and self._state == _OPEN:
+            self._gate.join()
 
     def _with_gate(self, protocol: Any) -> Any:
-        self._gate = make_gate(self, self._receivers, protocol, self._config.ws_max_message_bytes, self._server.websocket_room)
-        return protocol if self._gate is None else self._gate
+        gate = make_gate(self, self._receivers, protocol, self._config.ws_max_message_bytes, self._server)
+        if gate is None:
+            return protocol
+        assert self._face is not None
+        self._gate = self.reads = self._face.gate = gate
+        return gate
 
     def _send_data(self, message: Message) -> None:
         ws = self._ws
@@ -343,11 +350,9 @@ class WebSocketSession(FlowControl, WSListener):
         if face is None or self._close_sent or self.lost:
             return
         self._close_sent = face.silent = True
-        # RFC 6455 §7.4.1: 1005 is the absence of a code.
-        payload = b"" if code == 1005 else code.to_bytes(2, "big") + _cut(reason)
         with contextlib.suppress(RuntimeError):  # uvloop, when it has found out before us that the peer is gone
             # Not through picows, which may believe that it has sent one itself.
-            self.transport.write(bytes((0x88, len(payload))) + payload)
+            self.transport.write(close_frame(code, reason))
 
     def _disconnected(self, code: int, reason: str) -> None:
         """The application is told with its next `receive` (behind what is queued)."""
@@ -390,6 +395,8 @@ class WebSocketSession(FlowControl, WSListener):
         if self.transport.is_closing():
             return
         protocol = self._protocol
+        if self._gate is not None:
+            self._gate.give_back()
         self._lingering = True
         self.transport.set_protocol(Lingering(self.end))
         if protocol is not None:
@@ -484,6 +491,7 @@ class WebSocketSession(FlowControl, WSListener):
     def _close_transport(self) -> None:
         self._state = _CLOSED
         self.deadline = self.loop.time() + self._config.ws_close_timeout_s
+        self._stop_reading()
         self.transport.close()
 
     # -- time --------------------------------------------------------------------------------------------------------------
@@ -537,7 +545,12 @@ class WebSocketSession(FlowControl, WSListener):
     # -- what a handle and the server may do -------------------------------------------------------------------------------
 
     def abort(self) -> None:
+        self._stop_reading()
         self.transport.abort()
+
+    def _stop_reading(self) -> None:
+        if self._gate is not None:
+            self._gate.leave()
 
     def drain_subscribed(self, change: int) -> None:
         self._drain_callbacks += change
@@ -577,24 +590,3 @@ class WebSocketSession(FlowControl, WSListener):
 
     def _printable(self) -> str:
         return cast(bytes, self.scope["raw_path"]).decode("latin-1")
-
-
-def _cut(reason: str) -> bytes:
-    """A reason that fits into a control frame; never half a character."""
-    data = str(reason).encode("utf-8", "replace")
-    if len(data) <= _REASON_MAX_BYTES:
-        return data
-    return data[:_REASON_MAX_BYTES].decode("utf-8", "ignore").encode()
-
-
-async def run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
-    """Run the application for one WebSocket to its end. Raises nothing but cancellation."""
-    try:
-        await app(session.scope, session.receive, session.send)
-    except asyncio.CancelledError:
-        session.close(1012, "service restart")
-        raise
-    except (Exception, SystemExit) as error:
-        session.app_ended(error)
-    else:
-        session.app_ended(None)
