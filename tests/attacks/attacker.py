@@ -10,27 +10,24 @@ import base64
 import json
 import os
 import re
-import signal
 import socket
 import struct
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from tests.processes import Watched, wait_until
+
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
 
-WAIT_S = 60.0
-"""How long anything that must happen may take on a busy machine; only a failing test ever waits that long."""
+WAIT_S = Watched.wait_s
 
 
-class Service:
+class Service(Watched):
     """An application in a process of its own, served by `tercel run --dropin`, or by uvicorn.
 
     Args:
@@ -57,48 +54,11 @@ class Service:
         command = [sys.executable, "-m", *server, app, "--port", "0", "--no-access-log", *options]
         if limit_files is not None:
             command = ["sh", "-c", f'ulimit -n {limit_files}; exec "$@"', "sh", *command]
-        self.process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONWARNINGS": "default",
-                **variables,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
+        settings = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "default", **variables}
+        super().__init__(command, folder=folder, environment={**os.environ, **settings})
         self._sockets: list[socket.socket] = []
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
         if comes_up:
             self.port = int(self.saw("(Tercel|Uvicorn) running on").split("running on ")[1].split()[0].rsplit(":", 1)[1])
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.lines.append(line.rstrip())
-                self._changed.notify_all()
-        with self._changed:
-            self.lines.append("<end>")
-            self._changed.notify_all()
-
-    def saw(self, pattern: str, times: int = 1, *, since: int = 0) -> str:
-        """Wait for a line of output; the last of so many that match."""
-
-        def found() -> list[str]:
-            return [line for line in self.lines[since:] if re.search(pattern, line)]
-
-        with self._changed:
-            self._changed.wait_for(lambda: len(found()) >= times or "<end>" in self.lines, WAIT_S)
-            assert len(found()) >= times, f"not {times} x {pattern!r} in\n" + "\n".join(self.lines[-60:])
-            return found()[times - 1]
 
     def connect(self, **options: Any) -> Wire:
         """A new connection."""
@@ -124,10 +84,7 @@ class Service:
 
     def until_answer(self, target: str, body: bytes) -> None:
         """Wait until a GET is answered with this body."""
-        deadline_s = time.monotonic() + WAIT_S
-        while (told := self.get(target).body) != body:
-            assert time.monotonic() < deadline_s, told
-            time.sleep(0.05)
+        wait_until(lambda: self.get(target).body, body.__eq__)
 
     def health(self) -> dict[str, int]:
         """What the service says of itself."""
@@ -136,37 +93,13 @@ class Service:
 
     def until(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """Wait until the service says of itself what it should."""
-        deadline_s = time.monotonic() + WAIT_S
-        while not condition(told := self.health()):
-            assert time.monotonic() < deadline_s, told
-            time.sleep(0.05)
-        return told
-
-    def signal(self, number: int) -> None:
-        """Send a signal."""
-        self.process.send_signal(number)
-
-    def exit_code(self, within_s: float = WAIT_S) -> int:
-        """Wait for the end of the process."""
-        code = self.process.wait(within_s)
-        self._reader.join(WAIT_S)
-        return code
+        return wait_until(self.health, condition)
 
     def close(self) -> None:
         """End it, however it is, and all connections to it."""
         for one in self._sockets:
             one.close()
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self._reader.join(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-
-    def stop(self) -> int:
-        """SIGTERM and the exit code."""
-        self.signal(signal.SIGTERM)
-        return self.exit_code()
+        super().close()
 
 
 @dataclass

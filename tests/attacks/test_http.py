@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.attacks.attacker import Service
+from tests.processes import time_passes
 
 H = b"Host: test\r\n"
 SMUGGLED = b"GET /text/smuggled HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -457,7 +458,7 @@ def test_a_client_that_does_not_read_costs_no_memory(service: Service) -> None:
     for wire in wires:
         wire.send(b"GET /endless HTTP/1.1\r\nHost: test\r\n\r\n")
     service.until(lambda told: told["streams"] >= 1)
-    time.sleep(0.5)
+    time_passes(0.5)
     assert service.health()["rss_kib"] - before < 40_000
     for wire in wires:
         wire.reset()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 
 import pytest
 
 from tests.attacks.attacker import OPENING, Service, Socket, close_frame, frame
+from tests.processes import time_passes
 
 # -- the handshake ---------------------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ def test_a_client_that_does_not_read_holds_the_application_back(service: Service
     since = len(service.lines)
     before = service.health()["rss_kib"]
     with Socket(service, "/ws/flood", receive_buffer_bytes=4096) as ws:
-        time.sleep(0.5)
+        time_passes(0.5)
         assert service.health()["rss_kib"] - before < 10_000
         ws.wire.reset()
     service.saw("flood ended", since=since)

@@ -7,23 +7,19 @@ and nothing is polled.
 from __future__ import annotations
 
 import os
-import re
-import signal
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import httpx
 
+from tests.processes import Watched
+
 __all__ = ["COMMANDS", "Served", "served"]
 
 REPOSITORY = Path(__file__).parents[2]
-START_DEADLINE_S = 30.0  # three passwords are hashed at the first start, on a machine that may be busy with other tests
-STOP_DEADLINE_S = 15.0
 
 # Streams that never end are cut off two seconds after the server is asked to stop; uvicorn would wait for them for ever by default.
 COMMANDS = {
@@ -32,17 +28,27 @@ COMMANDS = {
 }
 for command in COMMANDS.values():
     command += ["--host", "127.0.0.1", "--port", "0", "--no-access-log"]
-ANNOUNCEMENT = re.compile(r"running on (http://127\.0\.0\.1:\d+)", re.IGNORECASE)
+ANNOUNCEMENT = r"running on http://127\.0\.0\.1:\d+"
 
 
-@dataclass
-class Served:
-    """A running server."""
+class Served(Watched):
+    """A running server.
 
-    name: str
-    process: subprocess.Popen[str]
-    url: str = ""
-    lines: list[str] = field(default_factory=list)
+    Args:
+        name: which of `COMMANDS`.
+        folder: for the database.
+        settings: of the demo, in its environment.
+    """
+
+    def __init__(self, name: str, folder: Path, settings: Mapping[str, str]) -> None:
+        variables = {**os.environ, "DEMO_DATA": str(folder), "PYTHONUNBUFFERED": "1", **settings}
+        super().__init__([sys.executable, *COMMANDS[name]], folder=REPOSITORY, environment=variables)
+        self.name = name
+
+    @cached_property
+    def url(self) -> str:
+        """Where it listens, once it has said so."""
+        return self.saw(ANNOUNCEMENT).split("running on ")[1].split()[0]
 
     @property
     def ws_url(self) -> str:
@@ -56,17 +62,7 @@ class Served:
     @property
     def log(self) -> str:
         """What the server has written so far."""
-        return "".join(self.lines)
-
-    def stop(self) -> int:
-        """Ask the server to stop, as a supervisor would.
-
-        Returns:
-            Its exit code, negative when a signal ended it.
-        """
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_DEADLINE_S)
+        return "\n".join(self.lines)
 
     def token(self, user: str) -> str:
         """A token for one of the users that are there from the start."""
@@ -91,41 +87,10 @@ def served(name: str, folder: Path, environment: Mapping[str, str] | None = None
         folder: for the database; empty at the start unless a test wants otherwise.
         environment: the demo's settings.
     """
-    settings = {"DEMO_DATA": str(folder), "PYTHONUNBUFFERED": "1", **(environment or {})}
-    process = subprocess.Popen(
-        [sys.executable, *COMMANDS[name]],
-        cwd=REPOSITORY,
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    server = Served(name, process)
-    announced = threading.Event()
-
-    def read_log() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            server.lines.append(line)
-            if not server.url and (found := ANNOUNCEMENT.search(line)):
-                server.url = found[1]
-                announced.set()
-        announced.set()  # the server has ended; whoever waits should look at the log
-
-    reader = threading.Thread(target=read_log, daemon=True)
-    reader.start()
+    server = Served(name, folder, environment or {})
     try:
-        announced.wait(START_DEADLINE_S)
-        assert server.url, f"{name} did not start:\n{server.log}"
+        server.saw(ANNOUNCEMENT)
         yield server
+        server.stop()
     finally:
-        if process.poll() is None:
-            try:
-                server.stop()
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        reader.join(STOP_DEADLINE_S)
-        if process.stdout is not None:
-            process.stdout.close()
+        server.close()

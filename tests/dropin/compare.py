@@ -11,9 +11,7 @@ import hashlib
 import http.client
 import importlib
 import re
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +20,14 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from tests.processes import Watched
+
 __all__ = ["FOLDER", "look", "serving", "tries_of"]
 
 FOLDER = Path(__file__).parent / "applications"
-START_S = 60
 ANSWER_S = 30
 SHOWN_BYTES = 4000
-_LISTENING = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_LISTENING = r"http://127\.0\.0\.1:\d+"
 _NOT_COMPARED = {"date", "server", "connection", "keep-alive"}
 
 
@@ -37,41 +36,14 @@ def serving(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
     """Runs a server and yields its port once it has said where it listens.
 
     Raises:
-        RuntimeError: it ended, or said nothing, with what it printed.
+        AssertionError: it ended, or said nothing, with what it printed.
     """
-    server = subprocess.Popen(
-        command, cwd=FOLDER, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert server.stdout is not None
-    output: list[str] = []
-    port: list[int] = []
-    told = threading.Event()
-
-    def read() -> None:
-        for line in server.stdout:  # type: ignore[union-attr]
-            output.append(line)
-            found = _LISTENING.search(line)
-            if found and not port:
-                port.append(int(found[1]))
-                told.set()
-        told.set()
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
+    server = Watched(command, folder=FOLDER, environment=environment)
     try:
-        told.wait(START_S)
-        if not port:
-            raise RuntimeError("the server does not listen:\n" + "".join(output))
-        yield port[0]
+        yield int(server.saw(_LISTENING).rpartition(":")[2].split()[0])
+        server.stop()
     finally:
-        server.terminate()
-        try:
-            server.wait(START_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        reader.join(START_S)
-        server.stdout.close()
+        server.close()
 
 
 def tries_of(name: str) -> list[Any]:

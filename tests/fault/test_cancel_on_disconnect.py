@@ -239,7 +239,7 @@ def test_a_cancellation_that_is_caught_for_cleaning_up_is_not_repeated(make_app,
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             journal("cleaned up")
 
     connected = client(app)

@@ -203,3 +203,8 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+async def time_passes(seconds: float) -> None:
+    """Let time pass where it is what the test is about: a slow client, limits that must not strike. `until` waits for events."""
+    await asyncio.sleep(seconds)

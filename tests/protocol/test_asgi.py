@@ -109,7 +109,7 @@ async def test_receive_delivers_the_body_then_waits_for_the_disconnect() -> None
 
     async with exchange_with(http_only(app)) as peer:
         await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nabc")
-        await asyncio.sleep(0.02)
+        await until(lambda: len(seen) == 1)
         await peer.send(b"def")
         assert (await peer.response()).body == b"ok"
         assert (await peer.get()).body == b"ok"
@@ -206,11 +206,12 @@ async def test_the_state_of_the_lifespan_is_copied_into_each_request() -> None:
 
 async def test_requests_are_served_between_startup_and_shutdown_only() -> None:
     events: list[str] = []
+    begun = asyncio.Event()
 
     class App(DirectApp):
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
             assert (await receive())["type"] == "lifespan.startup"
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             events.append("up")
             await send({"type": "lifespan.startup.complete"})
             assert (await receive())["type"] == "lifespan.shutdown"
@@ -218,13 +219,18 @@ async def test_requests_are_served_between_startup_and_shutdown_only() -> None:
             await send({"type": "lifespan.shutdown.complete"})
 
     async def handler(ex: Exchange) -> None:
-        await asyncio.sleep(0.05)
+        stopping = asyncio.Event()
+        ex.scope["extensions"]["tercel"].on_drain(stopping.set)
+        begun.set()
+        await stopping.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # the connection is told some turns of the loop later
         events.append("request")
         await ex.respond(TEXT, b"")
 
     async with serving(App(handler), config(linger_timeout_s=0.1)) as server, connected(server) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        await asyncio.sleep(0.01)
+        await begun.wait()
         stopping = asyncio.ensure_future(server.stop())
         response = await peer.response()
         assert response["connection"] == "close"
@@ -323,12 +329,15 @@ async def test_an_idle_connection_does_not_hold_the_server_up() -> None:
 
 
 async def test_whoever_asked_is_told_when_the_server_stops_and_may_end_in_peace() -> None:
+    begun = asyncio.Event()
+
     async def handler(ex: Exchange) -> None:
         draining = asyncio.Event()
         handle = ex.scope["extensions"]["tercel"]
         forget = handle.on_drain(draining.set)
         await ex.start(TEXT)
         await ex.write(b"event ")
+        begun.set()
         await draining.wait()
         assert handle.draining
         await ex.write(b"last event")
@@ -338,7 +347,7 @@ async def test_whoever_asked_is_told_when_the_server_stops_and_may_end_in_peace(
     async with serving(direct_app(handler), config()) as server, connected(server) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         reading = asyncio.ensure_future(peer.response())
-        await asyncio.sleep(0.02)
+        await begun.wait()
         await server.stop()
         assert (await reading).body == b"event last event"
         await peer.ended()
@@ -403,8 +412,10 @@ async def test_an_event_stream_that_begins_while_the_server_stops_ends_as_well()
 
 async def test_what_does_not_end_is_cancelled_after_the_grace_period(errors: Records) -> None:
     ended: list[str] = []
+    begun = asyncio.Event()
 
     async def handler(ex: Exchange) -> None:
+        begun.set()
         try:
             await asyncio.sleep(1000)
         finally:
@@ -412,7 +423,7 @@ async def test_what_does_not_end_is_cancelled_after_the_grace_period(errors: Rec
 
     async with serving(direct_app(handler), config(graceful_timeout_s=0.05)) as server, connected(server) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
-        await asyncio.sleep(0.02)
+        await begun.wait()
         await server.stop()
         assert ended == ["finally"]
         assert await peer.rest() == b""

@@ -268,8 +268,10 @@ async def test_a_task_after_the_response_ends_before_the_server_does(app_of: App
     ended: list[str] = []
 
     async def handler(ex: Exchange) -> None:
+        stopping = asyncio.Event()
+        ex.scope["extensions"]["tercel"].on_drain(stopping.set)
         await ex.respond(TEXT, b"")
-        await asyncio.sleep(0.1)
+        await stopping.wait()
         ended.append("task")
 
     async with exchange_with(app_of(handler)) as peer:
@@ -424,7 +426,7 @@ async def test_a_handler_can_be_cancelled_when_the_client_leaves(errors: Records
 async def test_a_handler_whose_client_stays_is_not_cancelled() -> None:
     async def handler(ex: Exchange) -> None:
         with ex.cancelled_on_disconnect():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
         await ex.respond(TEXT, b"done")
 
     async with exchange_with(direct_app(handler)) as peer:

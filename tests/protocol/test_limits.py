@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import Exchange
 from tercel.server import serving
-from tests.protocol.peer import TEXT, App, Handler, Peer, config, connected, exchange_with, until
+from tests.protocol.peer import TEXT, App, Handler, Peer, config, connected, exchange_with, time_passes, until
 
 pytestmark = pytest.mark.anyio
 AppOf = Callable[[Handler], App]
@@ -195,7 +195,7 @@ async def test_a_client_that_does_not_read_holds_the_application_back(app_of: Ap
         before = -1
         while before != written:
             before = written
-            await asyncio.sleep(0.1)
+            await time_passes(0.1)
         assert 0 < written < 50_000_000
         peer.reset()
 
@@ -261,7 +261,7 @@ async def test_a_head_that_does_not_end_holds_the_end_up_for_the_time_to_linger_
 async def trickle(peer: Peer) -> None:
     while True:
         await peer.send(b"x")
-        await asyncio.sleep(0.01)
+        await time_passes(0.01)
 
 
 async def test_an_idle_connection_is_closed_without_an_answer(app_of: AppOf) -> None:
@@ -274,13 +274,13 @@ async def test_a_connection_in_use_outlives_the_idle_time(app_of: AppOf) -> None
     async with exchange_with(app_of(hello), keep_alive_timeout_s=0.3) as peer:
         for _ in range(10):
             assert (await peer.get()).status == 200
-            await asyncio.sleep(0.05)
+            await time_passes(0.05)
 
 
 async def test_a_handler_may_take_longer_than_every_limit(app_of: AppOf) -> None:
     async def handler(ex: Exchange) -> None:
         body = await ex.body()
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await ex.respond(TEXT, body)
 
     limits = {"head_timeout_s": 0.05, "keep_alive_timeout_s": 0.05, "body_timeout_s": 0.05, "write_timeout_s": 0.05}
@@ -314,13 +314,13 @@ async def test_a_body_that_comes_slowly_is_waited_for(app_of: AppOf) -> None:
         await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
         for byte in b"0123456789":
             await peer.send(bytes([byte]))
-            await asyncio.sleep(0.05)
+            await time_passes(0.05)
         assert (await peer.response()).body == b"0123456789"
 
 
 async def test_the_time_in_which_the_application_does_not_read_is_not_the_clients(app_of: AppOf) -> None:
     async def handler(ex: Exchange) -> None:
-        await asyncio.sleep(0.3)
+        await time_passes(0.3)
         await ex.respond(TEXT, b"%d" % len(await ex.body()))
 
     async with exchange_with(app_of(handler), body_timeout_s=0.05, body_buffer_bytes=1000) as peer:
@@ -361,7 +361,7 @@ async def test_a_client_that_takes_a_finished_response_slowly_gets_all_of_it(app
         received = 0
         while piece := await peer.reader.read(500_000):
             received += len(piece)
-            await asyncio.sleep(0.01)
+            await time_passes(0.01)
         assert received == int(head["content-length"])
 
 

@@ -76,7 +76,8 @@ async def test_a_slow_answer_holds_back_the_faster_ones_behind_it(app_of: AppOf)
         nonlocal running
         running += 1
         assert running == 1, "a pipelined request was started before the one in front of it was answered"
-        await asyncio.sleep(0.02 if ex.path == "/slow" else 0)
+        for _ in range(20 if ex.path == "/slow" else 1):
+            await asyncio.sleep(0)
         running -= 1
         await ex.respond(TEXT, ex.path.encode())
 
@@ -390,13 +391,18 @@ async def test_an_endless_chunked_body_nobody_read_costs_the_connection(app_of: 
 
 
 async def test_a_client_that_closes_its_side_is_still_answered(app_of: AppOf) -> None:
+    closed = asyncio.Event()
+
     async def handler(ex: Exchange) -> None:
-        await asyncio.sleep(0.02)
+        await closed.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # so that the loop has seen it too
         await ex.respond(TEXT, ex.path.encode())
 
     async with exchange_with(app_of(handler)) as peer:
         await peer.send(b"GET /a HTTP/1.1\r\nHost: test\r\n\r\nGET /b HTTP/1.1\r\nHost: test\r\n\r\n")
         peer.end_sending()
+        closed.set()
         assert (await peer.response()).body == b"/a"
         assert (await peer.response()).body == b"/b"
         await peer.ended()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import Watched, await_end, cpu_share, wait_until
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals and inherited sockets are POSIX's"),
@@ -48,8 +49,10 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["path"] == "/slow":
+        stopping = asyncio.Event()
+        scope["extensions"]["tercel"].on_drain(stopping.set)
         say("slow")
-        await asyncio.sleep(0.5)
+        await stopping.wait()
     if scope["path"] == "/forever":
         say("forever")
         try:
@@ -65,46 +68,17 @@ async def app(scope, receive, send):
 """
 
 
-class Process:
+class Process(Watched):
     """A server in a process of its own."""
+
+    wait_s = WAIT_S
 
     def __init__(self, folder: Path, settings: str, **environment: str) -> None:
         code = f"import sys; from tercel.server import ServerConfig, run; sys.exit(run('served:app', ServerConfig({settings})))"
         root = str(Path(__file__).parents[2])
         path = os.pathsep.join([root, str(folder)])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.lines.append(line.rstrip())
-                self._changed.notify_all()
-        with self._changed:
-            self.lines.append("<end>")
-            self._changed.notify_all()
-
-    def saw(self, pattern: str, times: int = 1) -> str:
-        """Wait for a line; the last of so many that match."""
-
-        def found() -> list[str]:
-            return [line for line in self.lines if re.search(pattern, line)]
-
-        with self._changed:
-            self._changed.wait_for(lambda: len(found()) >= times or "<end>" in self.lines, WAIT_S)
-            assert len(found()) >= times, f"no {pattern!r} in\n" + "\n".join(self.lines)
-            return found()[times - 1]
+        variables = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        super().__init__([sys.executable, "-c", code], folder=folder, environment={**os.environ, **variables})
 
     @property
     def url(self) -> str:
@@ -133,22 +107,6 @@ class Process:
             return outcome[0]
 
         return answer
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def exit_code(self) -> int:
-        code = self.process.wait(WAIT_S)
-        self._reader.join(WAIT_S)
-        return code
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        if self.process.stdout is not None:
-            self._reader.join(5)
-            self.process.stdout.close()
 
 
 @pytest.fixture
@@ -210,10 +168,7 @@ def test_the_grace_period_ends_and_the_shutdown_still_runs(start: Start) -> None
 
 def test_a_signal_during_a_startup_that_hangs_ends_it(start: Start) -> None:
     server = start("port=0", HANG="1")
-    deadline = time.monotonic() + WAIT_S
-    while not _handles_sigterm(server.process.pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    server.saw("hanging")
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
 
@@ -229,12 +184,6 @@ def test_clients_are_refused_until_the_application_has_started(start: Start) -> 
         socket.create_connection(("127.0.0.1", port))
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
-
-
-def _handles_sigterm(pid: int) -> bool:
-    """Linux says which signals a process catches."""
-    match = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
-    return match is not None and bool(int(match[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -276,20 +225,13 @@ def test_a_process_out_of_descriptors_waits_and_recovers(start: Start, tmp_path:
     port = int(server.url.rsplit(":", 1)[1])
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(60)]
     server.saw("Can not accept connections: Too many open files; trying again until some have ended")
-    before_s = cpu_time_s(server.process.pid)
-    time.sleep(1)
-    assert cpu_time_s(server.process.pid) - before_s < 0.3, "a busy loop"
+    assert cpu_share(server.process.pid) < 0.3, "a busy loop"
     for client in clients:
         client.close()
     assert server.get().endswith(" one")
     assert sum("Can not accept" in line for line in server.lines) == 1
     server.signal(signal.SIGTERM)
     assert server.exit_code() == 0
-
-
-def cpu_time_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_process_stops_after_its_number_of_requests(start: Start) -> None:
@@ -352,15 +294,14 @@ def test_a_worker_that_hangs_in_its_very_first_request_is_replaced(start: Start)
         port = free.getsockname()[1]
     server = start(f"port={port}, workers=2, worker_silence_timeout_s=2, {BRIEF}")
     clients: list[socket.socket] = []
-    deadline = time.monotonic() + WAIT_S
-    while len(clients) < 8:
-        assert time.monotonic() < deadline
-        try:
+
+    def connect() -> bool:
+        with contextlib.suppress(ConnectionRefusedError):
             clients.append(socket.create_connection(("127.0.0.1", port)))
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-            continue
-        clients[-1].sendall(b"GET /block HTTP/1.1\r\nHost: test\r\n\r\n")
+            clients[-1].sendall(b"GET /block HTTP/1.1\r\nHost: test\r\n\r\n")
+        return len(clients) == 8
+
+    wait_until(connect, within_s=WAIT_S)
     server.saw("has given no sign of life for 2 s and is killed")
     for client in clients:
         client.close()
@@ -418,10 +359,7 @@ def test_workers_end_when_their_supervisor_is_killed(start: Start) -> None:
     pids = pids_of(server, 2)
     server.process.kill()
     server.saw("shutdown", times=2)
-    deadline = time.monotonic() + WAIT_S
-    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    await_end(map(int, pids), WAIT_S)
 
 
 def test_workers_that_hang_end_when_their_supervisor_is_killed(start: Start) -> None:
@@ -431,10 +369,7 @@ def test_workers_that_hang_end_when_their_supervisor_is_killed(start: Start) -> 
         server.in_background("/block")
     server.saw("blocking", times=2)
     server.process.kill()
-    deadline = time.monotonic() + WAIT_S
-    while any(os.path.exists(f"/proc/{pid}") for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    await_end(map(int, pids), WAIT_S)
 
 
 def test_workers_share_a_unix_socket(start: Start, tmp_path: Path) -> None:
@@ -467,10 +402,7 @@ def test_reload_restarts_on_changes_and_survives_errors(start: Start, tmp_path: 
 
 
 def until_answer(server: Process, ending: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not server.get().endswith(ending):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(server.get, lambda answer: answer.endswith(ending), WAIT_S)
 
 
 def test_reload_without_watchfiles_says_what_to_install(start: Start, tmp_path: Path) -> None:

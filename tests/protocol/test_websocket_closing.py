@@ -13,7 +13,7 @@ import websockets
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
-from tests.protocol.peer import App, connected, until
+from tests.protocol.peer import App, connected, time_passes, until
 from tests.protocol.sockets import client, closed_with, echo_with, frame, opened, read_frame, served, sink_of
 
 pytestmark = pytest.mark.anyio
@@ -206,7 +206,7 @@ async def test_a_peer_that_answers_pings_is_kept_and_one_that_does_not_is_droppe
     seen: list[Any] = []
     async with served(echo_with(seen), ws_ping_interval_s=0.05, ws_pong_timeout_s=0.1) as server:
         async with client(server) as socket:
-            await asyncio.sleep(0.5)
+            await time_passes(0.5)
             await socket.send("still here")
             assert await socket.recv() == "still here"
         seen.clear()
@@ -224,7 +224,7 @@ async def test_a_long_message_that_is_still_arriving_is_a_sign_of_life() -> None
         data = frame(2, b"x" * 40)
         for byte in data:
             await peer.send(bytes([byte]))
-            await asyncio.sleep(0.02)
+            await time_passes(0.02)
         while (found := await read_frame(peer))[0] != 0x82:
             assert found[0] == 0x89
         assert found[1] == b"x" * 40
