@@ -102,7 +102,7 @@ class Planner:
     """Walks a tree once; what is known about slots so far is in its attributes."""
 
     def __init__(self, kind: Literal["http", "websocket"], embed: bool, in_force: InForce, body_slot: str | None) -> None:
-        self.kind = kind
+        self.kind: Literal["http", "websocket"] = kind
         self.embed = embed
         self.in_force = in_force
         self.overrides = in_force.at[0]
@@ -281,6 +281,20 @@ class Planner:
                     steps.append(step)
         return steps
 
+    def plan(self, title: str, origin: Origin, *last: Step, endpoint: Dependant | None = None) -> Plan:
+        """The plan of what was solved, with the steps that come last and the endpoint that is called in them, if one is."""
+        return Plan(
+            title=title,
+            kind=self.kind,
+            steps=(*self.finished(), *last),
+            context=endpoint_context(endpoint.call) if endpoint is not None else {},
+            yields=self.yields,
+            shares_stacks=self.shares_stacks,
+            path=endpoint.path or "" if endpoint is not None else "",
+            queries_are_plain=self.plain_queries,
+            origin=origin,
+        )
+
 
 def _is_scheme(call: Any) -> bool:
     """Whether a security scheme is called as it is here: it reads headers, and nothing else of the request."""
@@ -334,23 +348,17 @@ def plan_http(route: Any, *, title: str, in_force: InForce, renderer: Renderer, 
     planner = Planner("http", bool(route._embed_body_fields), in_force, None)
     _read_body(planner, route, form_limits, origin)
     inputs = planner.solve(dependant)
-    steps = planner.finished()
-    steps.append(Check(planner.body_slot, origin))
     assert dependant.call is not None
     style = style_of(dependant.call)
     callee = Callee(dependant.call, "call" if renderer.stream is not None else style, tuple(inputs.args))
-    steps.append(Invoke("result", callee, origin))
-    steps.append(Render("result", planner.injected.get("response"), planner.injected.get("background"), renderer, origin))
-    return Plan(
-        title=title,
-        kind="http",
-        steps=tuple(steps),
-        context=endpoint_context(dependant.call),
-        yields=planner.yields,
-        shares_stacks=planner.shares_stacks,
-        path=dependant.path or "",
-        queries_are_plain=planner.plain_queries,
-        origin=origin,
+    injected = planner.injected
+    return planner.plan(
+        title,
+        origin,
+        Check(planner.body_slot, origin),
+        Invoke("result", callee, origin),
+        Render("result", injected.get("response"), injected.get("background"), renderer, origin),
+        endpoint=dependant,
     )
 
 
@@ -359,22 +367,10 @@ def plan_websocket(dependant: Dependant, *, title: str, embed: bool, in_force: I
     origin = locate(dependant.call, title)
     planner = Planner("websocket", embed, in_force, None)
     inputs = planner.solve(dependant)
-    steps = planner.finished()
-    steps.append(Check(None, origin))
     assert dependant.call is not None
     style = style_of(dependant.call)
-    steps.append(Invoke("result", Callee(dependant.call, "await" if style == "thread" else style, tuple(inputs.args)), origin))
-    return Plan(
-        title=title,
-        kind="websocket",
-        steps=tuple(steps),
-        context=endpoint_context(dependant.call),
-        yields=planner.yields,
-        shares_stacks=planner.shares_stacks,
-        path=dependant.path or "",
-        queries_are_plain=planner.plain_queries,
-        origin=origin,
-    )
+    callee = Callee(dependant.call, "await" if style == "thread" else style, tuple(inputs.args))
+    return planner.plan(title, origin, Check(None, origin), Invoke("result", callee, origin), endpoint=dependant)
 
 
 def plan_tree(dependant: Dependant, title: str, in_force: InForce) -> Plan:
@@ -382,13 +378,4 @@ def plan_tree(dependant: Dependant, title: str, in_force: InForce) -> Plan:
     origin = locate(dependant.call, title)
     planner = Planner("http", False, in_force, None)
     planner.solve(dependant)
-    return Plan(
-        title=title,
-        kind="http",
-        steps=(*planner.finished(), Check(None, origin)),
-        context={},
-        yields=planner.yields,
-        shares_stacks=planner.shares_stacks,
-        queries_are_plain=planner.plain_queries,
-        origin=origin,
-    )
+    return planner.plan(title, origin, Check(None, origin))

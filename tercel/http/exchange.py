@@ -118,10 +118,6 @@ class Exchange(ABC):
         value = self.header(name)
         return None if value is None else value.decode("latin-1")
 
-    def header_values(self, name: bytes) -> list[bytes]:
-        """All values of a header field in the order received; empty when it was not sent."""
-        return [value for key, value in self.headers if key == name]
-
     @abstractmethod
     async def body(self) -> bytes:
         """The whole request body. Calling it again returns the same bytes.

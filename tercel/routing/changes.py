@@ -12,8 +12,6 @@ from weakref import WeakSet
 __all__ = ["Overrides", "RouteList", "Unsettled", "changes", "settle_all", "unsettled"]
 
 T = TypeVar("T")
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class _Changes:

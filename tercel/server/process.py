@@ -127,7 +127,6 @@ class ServingProcess:
         self._ready = ready
         self._stop = asyncio.Event()
         self._server: Server | None = None
-        self._starting: asyncio.Task[None] | None = None
 
     def request_stop(self) -> None:
         """Stop gracefully; asking again changes nothing."""

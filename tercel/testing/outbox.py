@@ -54,10 +54,6 @@ class Outbox(Generic[T]):
         self._room.set()
         self.close()
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._items
-
     async def get(self, timeout_s: float | None) -> T | None:
         """The next item; None once the queue is closed and empty.
 
