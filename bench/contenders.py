@@ -29,6 +29,7 @@ class Contender:
         locked: installed from `bench/locks/`.
         kind: whether it is Tercel, a peer, a control without a framework, or the limit.
         note: what it does in another way than the others, for the report.
+        workloads: those that it takes part in; all of them if empty.
     """
 
     name: str
@@ -42,6 +43,11 @@ class Contender:
     locked: bool = False
     kind: Literal["own", "peer", "control", "limit"] = "peer"
     note: str = ""
+    workloads: tuple[str, ...] = ()
+
+    def takes(self, workload: str) -> bool:
+        """Whether it takes part in a workload."""
+        return not self.workloads or workload in self.workloads
 
     @property
     def short(self) -> str:
@@ -110,6 +116,19 @@ CONTENDERS: Final[tuple[Contender, ...]] = (
         home="tercel",
         note="as it is installed where there is no C compiler: without the compiled protocol and the compiled writer of JSON",
         kind="own",
+    ),
+    Contender(
+        "tercel-threads",
+        "Tercel in worker threads",
+        (),
+        ("-m", "tercel", "run", "bench.apps.fastapi_app:app", *_LISTEN),
+        {"BENCH_PACKAGE": "tercel", "BENCH_CALLS": "unknown"},
+        with_tercel=True,
+        shown=("tercel",),
+        home="tercel",
+        note="the functions of W10 call another one, of which Tercel cannot know that it does not block",
+        kind="own",
+        workloads=("W10",),
     ),
     Contender(
         "tercel-uvicorn",

@@ -102,7 +102,7 @@ def run_round(run: Run, number: int, pythons: dict[str, Path]) -> None:
             turn = (number + place) % len(names) if names else 0
             for name in names[turn:] + names[:turn]:
                 cell, server = run.cells[name, workload.name], servers[name]
-                if cell.fault is not None:
+                if cell.fault is not None or not server.contender.takes(workload.name):
                     continue
                 server.wake()
                 try:
@@ -153,6 +153,8 @@ def check(run: Run, pythons: dict[str, Path]) -> int:
         try:
             with Server(contender, pythons[contender.name], run.cores[0]) as server:
                 for workload in run.workloads:
+                    if not contender.takes(workload.name):
+                        continue
                     try:
                         verify(workload, server.port)
                         verify_refusals(workload, server.port)

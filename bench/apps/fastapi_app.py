@@ -93,6 +93,21 @@ async def suspend() -> dict[str, str]:
     return {"message": "hello"}
 
 
-@app.get("/sync")
-def read_sync(token: Annotated[str, Depends(get_token)]) -> dict[str, str]:
-    return {"token": token}
+def same(value: str) -> str:
+    return value
+
+
+def get_token_by_call(x_token: Annotated[str, Header()]) -> str:
+    return same(x_token)
+
+
+if os.environ.get("BENCH_CALLS") == "unknown":
+
+    @app.get("/sync")
+    def read_sync_by_call(token: Annotated[str, Depends(get_token_by_call)]) -> dict[str, str]:
+        return {"token": same(token)}
+else:
+
+    @app.get("/sync")
+    def read_sync(token: Annotated[str, Depends(get_token)]) -> dict[str, str]:
+        return {"token": token}

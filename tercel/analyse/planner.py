@@ -20,12 +20,14 @@ from tercel.analyse.dependant import CacheKey, Dependant, cache_key, oauth_scope
 from tercel.analyse.early import early_validator
 from tercel.analyse.fields import ModelField
 from tercel.analyse.forms import flat_body_params
+from tercel.analyse.momentary import Kind, examine, gives_scalar, runs_no_code
 from tercel.analyse.origins import locate
 from tercel.analyse.results import Renderer
 from tercel.analyse.signature import get_dependant
 from tercel.analyse.take import BodyTaker, ParamTaker
 from tercel.declare import markers
 from tercel.declare.scopes import SecurityScopes
+from tercel.http.threads import threads_are_replaced
 from tercel.plan import (
     Callee,
     Check,
@@ -42,6 +44,7 @@ from tercel.plan import (
     Replan,
     Resolve,
     Step,
+    Style,
     Take,
     TakeBody,
 )
@@ -114,6 +117,7 @@ class Planner:
         self.values: dict[CacheKey, str] = {}
         self.fallible: set[str] = set()
         self.repeated: set[str] = set()
+        self.kinds: dict[str, Kind] = {}
         self.injected: dict[str, str] = {}
         self.uses_scopes: dict[int, bool] = {}
         self.yields = False
@@ -169,16 +173,34 @@ class Planner:
         if inputs.fallible:
             self.fallible.add(slot)
             self.steps.insert(position, Mark(slot, origin))
-        style = style_of(used.call)
+        style, kind = self.style(used, inputs)
         if style in ("enter", "aenter"):
             self.yields = True
+        if kind is not Kind.SCALAR:
+            self.forget(inputs)
+        if kind is not None:
+            self.kinds[slot] = kind
         assert used.call is not None
         callee = Callee(used.call, style, tuple(inputs.args), used.concurrency)
         until: Literal["function", "request"] = "function" if sub.scope == "function" else "request"
         self.steps.append(Resolve(slot, callee, tuple(inputs.fallible), until, False, origin))
         self.values.setdefault(key, slot)
-        self.has_called = self.has_called or not _is_scheme(used.call)
+        self.has_called = self.has_called or not (kind is not None or _is_scheme(used.call))
         return slot
+
+    def style(self, dependant: Dependant, inputs: _Inputs) -> tuple[Style, Kind | None]:
+        """How a callable is run, and what is known of its result. Synchronous ones that cannot block are called in place."""
+        style = style_of(dependant.call)
+        if style != "thread" or dependant.call is None or threads_are_replaced():
+            return style, None
+        kind = examine(dependant.call, {name: self.kinds[slot] for name, slot in inputs.args if slot in self.kinds})
+        return (style if kind is None else "call"), kind
+
+    def forget(self, inputs: _Inputs) -> None:
+        """Nothing is known any more of containers that a callable was given: it may have put something into them, or kept them."""
+        for _, slot in inputs.args:
+            if self.kinds.get(slot) is Kind.PLAIN:
+                del self.kinds[slot]
 
     def reconsider(self, sub: Dependant) -> None:
         """Looks whether overrides were written, where code of the user's may have done so since the last look."""
@@ -222,6 +244,8 @@ class Planner:
                     self.plain_queries = False
                 slot = self.slot(field.name)
                 self.steps.append(Take(slot, place, taker, locate(dependant.call, f"{taker.label}")))
+                if gives_scalar(field):
+                    self.kinds[slot] = Kind.SCALAR
                 inputs.args.append((field.name, slot))
                 self.fail(slot, inputs)
 
@@ -330,6 +354,13 @@ def _read_body(planner: Planner, route: Any, form_limits: Mapping[str, int] | No
     )
 
 
+def _is_momentary(renderer: Renderer, kind: Kind | None) -> bool:
+    """Whether validating what a momentary endpoint returns runs no code of the user's either."""
+    if renderer.field is None:
+        return True
+    return kind is not None and kind <= Kind.PLAIN and runs_no_code(renderer.field._type_adapter.core_schema)
+
+
 def plan_http(route: Any, *, title: str, in_force: InForce, renderer: Renderer, form_limits: Mapping[str, int] | None) -> Plan:
     """The plan of a path operation.
 
@@ -349,7 +380,12 @@ def plan_http(route: Any, *, title: str, in_force: InForce, renderer: Renderer, 
     _read_body(planner, route, form_limits, origin)
     inputs = planner.solve(dependant)
     assert dependant.call is not None
-    style = style_of(dependant.call)
+    style, kind = planner.style(dependant, inputs)
+    if style == "call":
+        if _is_momentary(renderer, kind):
+            renderer.in_thread = False
+        else:
+            style = "thread"
     callee = Callee(dependant.call, "call" if renderer.stream is not None else style, tuple(inputs.args))
     injected = planner.injected
     return planner.plan(

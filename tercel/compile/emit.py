@@ -380,6 +380,12 @@ def _in_thread(step: Step) -> bool:
     return isinstance(step, Resolve | Invoke) and step.callee.style == "thread" and step.callee.limit is None
 
 
+def _passes_anywhere(step: Step) -> bool:
+    """Whether it makes no difference if a step happens in a worker thread."""
+    in_place = isinstance(step, Resolve) and step.callee.style == "call" and step.callee.limit is None
+    return in_place or isinstance(step, Take | Inject | Check | Replan)
+
+
 def runs(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
     """The steps in order, those that may share one hop to a worker thread together, every other by itself."""
     index = 0
@@ -387,7 +393,7 @@ def runs(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
         end = index + 1
         if _in_thread(steps[index]):
             ahead = end
-            while ahead < len(steps) and (_in_thread(steps[ahead]) or isinstance(steps[ahead], Take | Inject | Check | Replan)):
+            while ahead < len(steps) and (_in_thread(steps[ahead]) or _passes_anywhere(steps[ahead])):
                 ahead += 1
                 if _in_thread(steps[ahead - 1]):
                     end = ahead

@@ -34,6 +34,7 @@ __all__ = [
     "iterate_in_threadpool",
     "run_in_threadpool",
     "run_until_first_complete",
+    "threads_are_replaced",
 ]
 
 T = TypeVar("T")
@@ -41,13 +42,14 @@ T = TypeVar("T")
 _run_sync = anyio.to_thread.run_sync
 
 
+def threads_are_replaced() -> bool:
+    """Whether somebody has replaced the functions that call others in worker threads, and wants to be called."""
+    return anyio.to_thread.run_sync is not _run_sync or starlette.concurrency.run_in_threadpool is not run_in_threadpool
+
+
 def _workers() -> Workers | None:
     """The worker threads to use here; None where anyio has to be asked: in its cancel scopes, on trio, or replaced by somebody."""
-    if (
-        anyio.to_thread.run_sync is not _run_sync
-        or starlette.concurrency.run_in_threadpool is not run_in_threadpool
-        or has_cancel_scope()
-    ):
+    if threads_are_replaced() or has_cancel_scope():
         return None
     return workers_here()
 

@@ -5,6 +5,7 @@ Nothing here is called by the golden tests; the bodies are as small as they can 
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from tercel import (
     File,
     Form,
     Header,
+    HTTPException,
     Query,
     Request,
     Response,
@@ -137,7 +139,7 @@ async def shared_dependencies(admin: Annotated[str, Depends(admin)], user: Annot
 
 
 def roll() -> int:
-    return 4
+    return random.randint(4, 4)
 
 
 @app.get("/uncached")
@@ -154,6 +156,17 @@ def synchronous_calls(
     settings: Annotated[dict[str, Any], Depends(settings)], roll: Annotated[int, Depends(roll)], q: str = ""
 ) -> OrderOut:
     return OrderOut(sku=q)
+
+
+def pages(limit: int = 10, offset: int = 0) -> dict[str, int]:
+    return {"limit": limit, "offset": offset}
+
+
+@app.get("/momentary")
+def momentary_calls(pages: Annotated[dict[str, int], Depends(pages)], q: str = "") -> dict[str, str]:
+    if not q:
+        raise HTTPException(status_code=400, detail="q is empty")
+    return {"q": q.strip()}
 
 
 @app.get("/generators", dependencies=[Depends(page)])

@@ -61,7 +61,8 @@ def make_app() -> FastAPI:
     async def thread() -> None: ...
 
     @app.get("/hop", dependencies=[Depends(synchronous)])
-    def hop() -> None: ...
+    def hop() -> None:
+        raise AssertionError("not reached")
 
     @app.get("/leaving", dependencies=[Depends(generator)])
     async def leaving() -> None: ...

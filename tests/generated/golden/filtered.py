@@ -1,6 +1,6 @@
 async def handle_get_filtered(ex):
-    # GET /filtered                                                                               # GET /filtered (routes.py:211)
-    result = await call_filtered()                                                                # GET /filtered (routes.py:211)
+    # GET /filtered                                                                               # GET /filtered (routes.py:224)
+    result = await call_filtered()                                                                # GET /filtered (routes.py:224)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

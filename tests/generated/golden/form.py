@@ -1,13 +1,13 @@
 async def handle_post_login(ex):
-    # POST /login                                                                                 # POST /login (routes.py:97)
+    # POST /login                                                                                 # POST /login (routes.py:99)
     errors = []
     scope = RequestScope(ex)
     try:
-        body = scope.closing(await read_form(ex, None, PLAN))                                     # POST /login (routes.py:97)
-        fields = await take_read(take_fields, body, None, errors)                                 # name, password (routes.py:97)
+        body = scope.closing(await read_form(ex, None, PLAN))                                     # POST /login (routes.py:99)
+        fields = await take_read(take_fields, body, None, errors)                                 # name, password (routes.py:99)
         if errors:
             raise check(errors, body, FAILED, PLAN, ex)
-        result = await call_form(**fields)                                                        # POST /login (routes.py:97)
+        result = await call_form(**fields)                                                        # POST /login (routes.py:99)
         if isinstance(result, Response):
             await respond_with(ex, result)
         else:

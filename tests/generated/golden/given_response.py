@@ -1,6 +1,6 @@
 async def handle_get_response(ex):
-    # GET /response                                                                               # GET /response (routes.py:231)
-    result = await call_given_response()                                                          # GET /response (routes.py:231)
+    # GET /response                                                                               # GET /response (routes.py:244)
+    result = await call_given_response()                                                          # GET /response (routes.py:244)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

@@ -1,11 +1,11 @@
 async def handle_post_injected(ex):
-    # POST /injected                                                                              # POST /injected (routes.py:206)
+    # POST /injected                                                                              # POST /injected (routes.py:219)
     scope = RequestScope(ex)
     try:
         request = scope.shared(request_of(ex))
         tasks = scope.background(background_tasks())
         response = injected_response()
-        result = await call_injected(request=request, tasks=tasks, response=response)             # POST /injected (routes.py:206)
+        result = await call_injected(request=request, tasks=tasks, response=response)             # POST /injected (routes.py:219)
         if isinstance(result, Response):
             if result.background is None:
                 result.background = tasks

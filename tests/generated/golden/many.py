@@ -1,13 +1,13 @@
 async def handle_get_many(ex):
-    # GET /many                                                                                   # GET /many (routes.py:74)
+    # GET /many                                                                                   # GET /many (routes.py:76)
     errors = []
     query = general_source(ex, "query")
-    tags = take_tags(query, errors)                                                               # tags: list (routes.py:74)
+    tags = take_tags(query, errors)                                                               # tags: list (routes.py:76)
     headers = general_source(ex, "header")
-    versions = take_versions(headers, errors)                                                     # versions: list (routes.py:74)
+    versions = take_versions(headers, errors)                                                     # versions: list (routes.py:76)
     if errors:
         raise check(errors, Undefined, FAILED, PLAN, ex)
-    result = await call_many(tags=tags, versions=versions)                                        # GET /many (routes.py:74)
+    result = await call_many(tags=tags, versions=versions)                                        # GET /many (routes.py:76)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

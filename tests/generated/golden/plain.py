@@ -1,6 +1,6 @@
 async def handle_get_plain(ex):
-    # GET /plain                                                                                  # GET /plain (routes.py:53)
-    result = await call_plain()                                                                   # GET /plain (routes.py:53)
+    # GET /plain                                                                                  # GET /plain (routes.py:55)
+    result = await call_plain()                                                                   # GET /plain (routes.py:55)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

@@ -1,12 +1,12 @@
 async def handle_get_secured(ex):
-    # GET /secured                                                                                # GET /secured (routes.py:198)
+    # GET /secured                                                                                # GET /secured (routes.py:211)
     scope = RequestScope(ex)
     try:
         request = scope.shared(request_of(ex))
-        token = await call_Bearer(request=request)                                                # Depends(Bearer) (routes.py:187)
+        token = await call_Bearer(request=request)                                                # Depends(Bearer) (routes.py:200)
         scopes = security_scopes()
-        reader = await call_reader(token=token, scopes=scopes)                                    # Depends(reader) (routes.py:194)
-        result = await call_secured(reader=reader)                                                # GET /secured (routes.py:198)
+        reader = await call_reader(token=token, scopes=scopes)                                    # Depends(reader) (routes.py:207)
+        result = await call_secured(reader=reader)                                                # GET /secured (routes.py:211)
         if isinstance(result, Response):
             await scope.leave_function()
             await respond_with(ex, result)

@@ -1,22 +1,17 @@
 async def handle_get_sync(ex):
-    # GET /sync                                                                                   # GET /sync (routes.py:152)
+    # GET /sync                                                                                   # GET /sync (routes.py:154)
     errors = []
+    settings = call_settings()                                                                    # Depends(settings) (routes.py:112)
     query = last_values(ex.query_string)
     def hop():
-        settings = apart(call_settings)                                                           # Depends(settings) (routes.py:110)
-        if overrides_written:
-            return Replanned(REPLAN, locals())
-        roll = apart(call_roll)                                                                   # Depends(roll) (routes.py:139)
-        q = take_q(query.get('q'), errors)                                                        # q: str (routes.py:152)
+        roll = apart(call_roll)                                                                   # Depends(roll) (routes.py:141)
+        q = take_q(query.get('q'), errors)                                                        # q: str (routes.py:154)
         if errors:
             raise check(errors, Undefined, FAILED, PLAN, ex)
-        result = apart(call_synchronous_calls, settings=settings, roll=roll, q=q)                 # GET /sync (routes.py:152)
+        result = apart(call_synchronous_calls, settings=settings, roll=roll, q=q)                 # GET /sync (routes.py:154)
         data = None if isinstance(result, Response) else dump_result(result, ex)
-        return settings, roll, q, result, data
-    done = await in_thread(hop)
-    if isinstance(done, Replanned):
-        return await answer_rest(PLAN, done.step, ex, {**locals(), **done.values})
-    settings, roll, q, result, data = done
+        return roll, q, result, data
+    roll, q, result, data = await in_thread(hop)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

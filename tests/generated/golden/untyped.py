@@ -1,6 +1,6 @@
 async def handle_get_untyped(ex):
-    # GET /untyped                                                                                # GET /untyped (routes.py:58)
-    result = await call_untyped()                                                                 # GET /untyped (routes.py:58)
+    # GET /untyped                                                                                # GET /untyped (routes.py:60)
+    result = await call_untyped()                                                                 # GET /untyped (routes.py:60)
     if isinstance(result, Response):
         await respond_with(ex, result)
     else:

@@ -214,6 +214,10 @@ def test_errors_are_marked_only_where_they_are_repeated() -> None:
 
 
 def function() -> int:
+    return int.from_bytes()
+
+
+def momentary() -> int:
     return 1
 
 
@@ -238,6 +242,7 @@ class Asynchronous:
     ("call", "style"),
     [
         (function, "thread"),
+        (momentary, "call"),
         (coroutine, "await"),
         (generator, "enter"),
         (async_generator, "aenter"),
@@ -561,3 +566,36 @@ class Unhashable:
 @pytest.mark.parametrize("call", [len, Unhashable(), eval(compile("lambda: 1", "<nowhere>", "eval"))])
 def test_the_context_of_what_has_no_source_is_empty(call: Any) -> None:
     assert endpoint_context(call) == {}
+
+
+# -- what is known of values -------------------------------------------------------------------------------------------------------
+
+
+def pages(skip: int = 0) -> dict[str, int]:
+    return {"skip": skip}
+
+
+async def changes(pages: Annotated[Any, Depends(pages)]) -> None:
+    pages["more"] = object()
+
+
+def keeps(pages: Annotated[Any, Depends(pages)]) -> Any:
+    return {"pages": pages}
+
+
+def style_of_endpoint(endpoint: Any) -> str:
+    (step,) = of_type(plan_of(endpoint), Invoke)
+    return str(step.callee.style)
+
+
+def test_a_container_is_known_until_somebody_else_has_had_it() -> None:
+    def alone(pages: Annotated[Any, Depends(pages)]) -> dict[str, int]:
+        return pages  # type: ignore[no-any-return]
+
+    def after(changed: Annotated[Any, Depends(changes)], pages: Annotated[Any, Depends(pages)]) -> dict[str, int]:
+        return pages  # type: ignore[no-any-return]
+
+    def kept(kept: Annotated[Any, Depends(keeps)], pages: Annotated[Any, Depends(pages)]) -> dict[str, int]:
+        return pages  # type: ignore[no-any-return]
+
+    assert [style_of_endpoint(endpoint) for endpoint in (alone, after, kept)] == ["call", "thread", "thread"]

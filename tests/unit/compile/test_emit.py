@@ -204,11 +204,15 @@ def test_what_an_injected_response_says_is_asked_only_where_there_is_one() -> No
 
 
 def first() -> int:
-    return 1
+    return int.from_bytes()
 
 
 def second(q: int) -> int:
-    return 2
+    return int.from_bytes()
+
+
+def momentary(q: int) -> int:
+    return q
 
 
 async def third() -> int:
@@ -220,9 +224,21 @@ def kinds(plan: Plan) -> list[list[str]]:
 
 
 def test_synchronous_calls_in_a_row_share_a_run_with_what_lies_between() -> None:
-    def endpoint(a: Annotated[int, Depends(first)], b: Annotated[int, Depends(second)]) -> None: ...
+    def endpoint(a: Annotated[int, Depends(first)], b: Annotated[int, Depends(second)]) -> None:
+        first()
 
     assert kinds(plan_of(endpoint)) == [["Resolve", "Take", "Resolve", "Check", "Invoke"], ["Render"]]
+
+
+def test_a_momentary_call_between_others_goes_with_them() -> None:
+    def endpoint(
+        a: Annotated[int, Depends(momentary)],
+        b: Annotated[int, Depends(first)],
+        c: Annotated[int, Depends(momentary, use_cache=False)],
+    ) -> None:
+        first()
+
+    assert kinds(plan_of(endpoint)) == [["Take"], ["Resolve"], ["Resolve", "Take", "Resolve", "Check", "Invoke"], ["Render"]]
 
 
 def test_an_asynchronous_call_ends_a_run() -> None:
