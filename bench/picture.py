@@ -95,7 +95,7 @@ def draw_all(run: Run) -> str:
     panel_height = 30 + len(run.contenders) * bar_height + 18
     for place, workload in enumerate(run.workloads):
         x, y = 12 + place % columns * panel, 66 + place // columns * panel_height
-        bars = _order([_make_bar(run, contender, workload) for contender in run.contenders])
+        bars = _order([_make_bar(run, contender, workload) for contender in run.contenders if contender.takes(workload.name)])
         scale = (panel - left - 80) / max([bar.ratio or 0 for bar in bars] + [1.0])
         lines.append(_text(x, y, f"{workload.name}  {workload.title}", "name"))
         for number, bar in enumerate(bars):
