@@ -26,6 +26,7 @@ from starlette.websockets import WebSocket, WebSocketState
 cdef extern from *:
     """
     #include <stdint.h>
+    #include <structmember.h> /* which Python.h brings since 3.12 */
 
     enum { RETURNED = 1, RAISED = 2, KEPT_MAX = 4096 };
 
