@@ -76,10 +76,13 @@ bench-micro: ## match, take, resolve and render beside the same done by hand, in
 	@$(call each,$(firstword $(PYTHONS)),$$py bench/micro.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS))
 
 bench-compare: ## this checkout and another revision in one run (BASE=main~5 WORK="W1 H12" ROUNDS=5 SECONDS=1; WORK=none: stages only)
-	@$(if $(BASE),,$(error say which revision: make bench-compare BASE=main~5))$(call each,$(firstword $(PYTHONS)),	  $$py bench/compare.py "$(BASE)" $(if $(WORK),--work "$(WORK)") $(if $(ROUNDS),--rounds $(ROUNDS)) 	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
+	@$(if $(BASE),,$(error say which revision: make bench-compare BASE=main~5))$(call each,$(firstword $(PYTHONS)),\
+	  $$py bench/compare.py "$(BASE)" $(if $(WORK),--work "$(WORK)") $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
 
 bench-scale: ## 1 and 2 workers, 10 to 10,000 connections, memory of an idle connection (ONLY="tercel" ROUNDS=2 SECONDS=2)
-	@$(call each,$(firstword $(PYTHONS)),$$py bench/scale.py $(if $(ONLY),--only "$(ONLY)") 	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
+	@$(call each,$(firstword $(PYTHONS)),$$py bench/scale.py $(if $(ONLY),--only "$(ONLY)") \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS))
 
 bench-lock: ## rewrite the locks of the benchmark's peers
 	@$(call each,$(firstword $(PYTHONS)),$$py -c "from bench.environments import write_locks; write_locks()")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from tercel import APIRouter, BackgroundTasks, Body, Cookie, Depends, Form, Header, Query, Request, Response, Security, WebSocket
-from tercel.analyse.planner import InForce, endpoint_context, plan_http, plan_tree
+from tercel.analyse.planner import InForce, plan_http, plan_tree
 from tercel.analyse.signature import get_dependant
 from tercel.http.errors import FastAPIError
 from tercel.plan import Check, Inject, Invoke, Mark, Plan, ReadBody, Render, Repeat, Replan, Resolve, Take, TakeBody, describe
@@ -551,21 +551,6 @@ def test_a_plan_prints_one_numbered_line_for_each_step() -> None:
     assert title == "POST /"
     assert [line.split()[0] for line in lines] == ["1", "2", "3", "4"]
     assert all("(test_planner.py:" in line for line in lines)
-
-
-def test_the_context_of_an_endpoint_is_its_function_file_and_line() -> None:
-    assert endpoint_context(user) == {"file": __file__, "line": user.__code__.co_firstlineno, "function": "user"}
-
-
-class Unhashable:
-    __hash__ = None  # type: ignore[assignment]
-
-    async def __call__(self) -> None: ...
-
-
-@pytest.mark.parametrize("call", [len, Unhashable(), eval(compile("lambda: 1", "<nowhere>", "eval"))])
-def test_the_context_of_what_has_no_source_is_empty(call: Any) -> None:
-    assert endpoint_context(call) == {}
 
 
 # -- what is known of values -------------------------------------------------------------------------------------------------------
