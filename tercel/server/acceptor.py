@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -23,8 +24,10 @@ _EXHAUSTED: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.
 _RETRY_S: Final = 0.25
 # A process at its limit of descriptors says so once a minute.
 _LOG_INTERVAL_S: Final = 60.0
-# So many accepts in a row before others have their turn.
-_BURST: Final = 64
+# Connections that are handed over in a turn, at least. Each costs about as much as a request.
+_TURN: Final = 64
+# As many as wait in a usual backlog (`net.core.somaxconn`). To take one out costs a few microseconds.
+_BACKLOG: Final = 4096
 
 
 class Guests:
@@ -72,20 +75,30 @@ def _home(host: str) -> object:
 class Acceptor:
     """Accepts from some listeners, up to a number of open connections.
 
+    What waits in the kernel is taken out at once, since a full backlog makes clients try again after a time that doubles (their
+    connection looks open to them). It is handed over in turns, between which everybody else has theirs: as many in a turn as
+    there are already, so that a flood of connections at most doubles what the others wait.
+
     Args:
         listeners: bound sockets.
         limit: of connections that are open at the same time, or None.
         adopt: what becomes of an accepted, non-blocking socket; `left` must be called when it has ended.
+        shared: other processes accept from the same sockets: they are left their part.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], limit: int | None, adopt: Callable[[socket.socket], None]) -> None:
+    def __init__(
+        self, listeners: Sequence[socket.socket], limit: int | None, adopt: Callable[[socket.socket], None], *, shared: bool = False
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._listeners = listeners
+        self._listeners = list(listeners)
         self._limit = limit
         self._adopt = adopt
+        self._take_count = _TURN if shared else _BACKLOG
         self._open_count = 0
+        self._arrived: deque[socket.socket] = deque()
         self._accepting = False
         self._ended = False
+        self._turn: asyncio.Handle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._silent_until_s = 0.0
 
@@ -95,7 +108,10 @@ class Acceptor:
         if not self._accepting and not self._ended:
             self._accepting = True
             for listener in self._listeners:
-                self._loop.add_reader(listener.fileno(), self._accept, listener)
+                self._watch(listener)
+
+    def _watch(self, listener: socket.socket) -> None:
+        self._loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _pause(self) -> None:
         if self._accepting:
@@ -103,17 +119,37 @@ class Acceptor:
             for listener in self._listeners:
                 self._loop.remove_reader(listener.fileno())
 
+    def add(self, listener: socket.socket) -> None:
+        """Accept from one more, which becomes this object's to close."""
+        if self._ended:
+            listener.close()
+            return
+        self._listeners.append(listener)
+        if self._accepting:
+            self._watch(listener)
+
+    def remove(self, listener: socket.socket) -> None:
+        """Accept from one of them no more, and close it: another process has it too, and what waits there is for that one."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+            if self._accepting:
+                self._loop.remove_reader(listener.fileno())
+            listener.close()
+
     def end(self) -> None:
         """Accept what waits in the backlog, since it would be reset, and nothing more; close the listeners."""
         accepting = self._accepting
         self._pause()
         self._ended = True
-        if self._retry is not None:
-            self._retry.cancel()
+        for handle in (self._retry, self._turn):
+            if handle is not None:
+                handle.cancel()
         for listener in self._listeners:
-            while accepting and self._accept(listener):
-                pass
+            if accepting:
+                self._take(listener, _BACKLOG)
             listener.close()
+        while self._arrived:
+            self._adopt(self._arrived.popleft())
 
     def left(self) -> None:
         """A connection has ended."""
@@ -121,16 +157,21 @@ class Acceptor:
         if not self._accepting and self._retry is None:
             self.start()
 
-    def _accept(self, listener: socket.socket) -> bool:
-        """Accept a burst. Returns whether there may be more."""
-        for _ in range(_BURST):
+    def _accept(self, listener: socket.socket) -> None:
+        self._take(listener, self._take_count)
+        if self._turn is None:
+            self._hand_over()
+
+    def _take(self, listener: socket.socket, count: int) -> None:
+        """Take so many at most out of the backlog."""
+        for _ in range(count):
             if self._limit is not None and self._open_count >= self._limit:
                 self._pause()
-                return False
+                return
             try:
                 client, _ = listener.accept()
             except (BlockingIOError, InterruptedError):
-                return False
+                return
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     # ECONNABORTED and its like belong to the one connection that was to be accepted.
@@ -141,8 +182,15 @@ class Acceptor:
                 if self._loop.time() >= self._silent_until_s:
                     self._silent_until_s = self._loop.time() + _LOG_INTERVAL_S
                     _log.error("Can not accept connections: %s; trying again until some have ended", error.strerror)
-                return False
+                return
             self._open_count += 1
             client.setblocking(False)
-            self._adopt(client)
-        return True
+            self._arrived.append(client)
+
+    def _hand_over(self) -> None:
+        self._turn = None
+        arrived = len(self._arrived)
+        for _ in range(min(arrived, max(_TURN, self._open_count - arrived))):
+            self._adopt(self._arrived.popleft())
+        if self._arrived:
+            self._turn = self._loop.call_soon(self._hand_over)

@@ -15,14 +15,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any, Final
 
 from tercel.server.config import ServerConfig
-from tercel.server.worker import READY, STOP
+from tercel.server.worker import LEAVING, LEND, READY, RETURN, STOP, TICK_S
 
 __all__ = ["SignalPipe", "Worker"]
+
+# Without a sign of life for so long, others accept what is meant for a worker.
+_SILENT_S: Final = 2.5 * TICK_S
 
 
 class Worker:
@@ -36,6 +39,7 @@ class Worker:
     Attributes:
         ready: it accepts connections.
         stopping: it was asked to stop.
+        leaving: it stops by itself: it has served its `max_requests`, or somebody has sent it a signal.
         started_s: when it was started, on the monotonic clock.
         heard_s: when its event loop last gave a sign of life.
         kill_at_s: when patience with its stopping ends.
@@ -56,6 +60,7 @@ class Worker:
         self.control.setblocking(False)
         self.ready = False
         self.stopping = False
+        self.leaving = False
         self.mute = False
         self.started_s = self.heard_s = time.monotonic()
         self.kill_at_s = math.inf
@@ -70,10 +75,27 @@ class Worker:
         """The process has ended."""
         return self.process.poll() is not None
 
-    def tell(self, letter: bytes) -> None:
+    def tell(self, order: bytes) -> None:
         """Send an order; one that has ended hears nothing."""
         with contextlib.suppress(OSError):
-            self.control.send(letter)
+            self.control.send(order + b"\n")
+
+    def accepts(self, now_s: float) -> bool:
+        """Whether it takes connections, as far as can be told."""
+        return self.ready and not (self.stopping or self.leaving or self.mute) and now_s - self.heard_s < _SILENT_S
+
+    def lend(self, slot: int, listeners: Sequence[socket.socket]) -> bool:
+        """Have it accept from the sockets of another slot too. Returns whether it was told."""
+        try:
+            order = b"%s %d %d\n" % (LEND, slot, len(listeners))
+            socket.send_fds(self.control, [order], [listener.fileno() for listener in listeners])
+        except OSError:
+            return False
+        return True
+
+    def take_back(self, slot: int) -> None:
+        """Have it leave them to their own worker."""
+        self.tell(b"%s %d" % (RETURN, slot))
 
     def stop(self, patience_s: float) -> None:
         """Ask it to stop gracefully; once."""
@@ -95,6 +117,7 @@ class Worker:
             return
         self.heard_s = time.monotonic()
         self.ready = self.ready or READY in letters
+        self.leaving = self.leaving or LEAVING in letters
 
     def bury(self) -> int:
         """Release what belongs to a dead worker. Returns its exit code; negative for a signal."""

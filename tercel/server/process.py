@@ -118,13 +118,22 @@ class ServingProcess:
         config: the settings.
         listeners: bound sockets.
         ready: called when everything has started, and the first connection is about to be accepted.
+        leaving: called when it begins to stop, for whatever reason.
     """
 
-    def __init__(self, app: AsgiApp, config: ServerConfig, listeners: list[socket.socket], ready: Callable[[Server], None]) -> None:
+    def __init__(
+        self,
+        app: AsgiApp,
+        config: ServerConfig,
+        listeners: list[socket.socket],
+        ready: Callable[[Server], None],
+        leaving: Callable[[], None] | None = None,
+    ) -> None:
         self._app = app
         self._config = config
         self._listeners = listeners
         self._ready = ready
+        self._leaving = leaving
         self._stop = asyncio.Event()
         self._server: Server | None = None
 
@@ -176,6 +185,8 @@ class ServingProcess:
             _log.error("Tercel does not start: %s", error)
             return EXIT_LIFESPAN if isinstance(error, LifespanFailed) else EXIT_FAILURE
         await stop
+        if self._leaving is not None:
+            self._leaving()
         _log.info("Stopping")
         await server.stop()
         _log.info("Stopped")

@@ -26,7 +26,7 @@ from tercel.server.http1 import HttpConnection
 from tercel.server.lifespan import Lifespan
 from tercel.server.logs import log_response
 from tercel.server.protocols import connection_class
-from tercel.server.sockets import bind_sockets, listen, tls_context, unlink_unix_socket, url_of
+from tercel.server.sockets import bind_sockets, listen, shares_sockets, tls_context, unlink_unix_socket, url_of
 from tercel.server.wire import tail_lines
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Server(PerRequest):
             raise
         self._refresh_date()
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
-        self._acceptor = Acceptor(self._listeners, self.config.max_connections, self._accepted)
+        self._acceptor = Acceptor(self._listeners, self.config.max_connections, self._accepted, shared=shares_sockets(self.config))
         if self.on_started is not None:
             # Before a connection that waits already can occupy the loop.
             self.on_started(self)
@@ -214,6 +214,19 @@ class Server(PerRequest):
         await asyncio.sleep(0)
 
     # -- accepting ---------------------------------------------------------------------------------------------------------
+
+    def borrow(self, listeners: list[socket.socket]) -> None:
+        """Accept from another worker's sockets too, until they are given back or this server stops."""
+        assert self._acceptor is not None, "it has not started"
+        for listener in listeners:
+            listener.setblocking(False)
+            self._acceptor.add(listener)
+
+    def give_back(self, listeners: list[socket.socket]) -> None:
+        """Accept from borrowed sockets no more, and close them."""
+        assert self._acceptor is not None, "it has not started"
+        for listener in listeners:
+            self._acceptor.remove(listener)
 
     def _accepted(self, client: socket.socket) -> None:
         task = start_task(self._adopt(client), self.loop)

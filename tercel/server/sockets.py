@@ -16,7 +16,17 @@ import sys
 
 from tercel.server.config import ServerConfig
 
-__all__ = ["BindError", "address_of", "bind_shared", "bind_sockets", "listen", "tls_context", "unlink_unix_socket", "url_of"]
+__all__ = [
+    "BindError",
+    "address_of",
+    "bind_shared",
+    "bind_sockets",
+    "listen",
+    "shares_sockets",
+    "tls_context",
+    "unlink_unix_socket",
+    "url_of",
+]
 
 
 class BindError(Exception):
@@ -157,17 +167,22 @@ def _explain(error: OSError, host: str, port: int) -> str:
     return f"can not listen on {where}: {error.strerror or error}"
 
 
+def shares_sockets(config: ServerConfig) -> bool:
+    """Whether several workers accept from the same sockets: a Unix or inherited one, or where SO_REUSEPORT does not spread."""
+    return config.workers > 1 and (config.fd is not None or config.uds is not None or sys.platform != "linux")
+
+
 def bind_shared(config: ServerConfig) -> list[list[socket.socket]]:
     """For each worker sockets of its own on the same addresses, over which the kernel spreads connections (SO_REUSEPORT).
 
-    Where that does not exist, or does not spread (it does on Linux), the workers share sockets.
+    Where that does not exist, or does not spread (it does on Linux), and for a Unix or inherited socket, the workers share sockets.
 
     Raises:
         BindError: with the reason in words.
     """
     # Without SO_REUSEPORT first: with it, two servers would share a port and neither would notice.
     probe = bind_sockets(config)
-    if sys.platform != "linux":
+    if shares_sockets(config):
         return [probe] * config.workers
     port = probe[0].getsockname()[1]
     for listener in probe:

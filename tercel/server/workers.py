@@ -1,7 +1,8 @@
 """The supervisor's side of workers: starts them, replaces the dead and the silent, renews them on SIGHUP, stops them on SIGTERM.
 
 It never imports the application. Each worker has a slot with listening sockets of its own (SO_REUSEPORT) that stay open here, so
-that a worker's end loses no connection that is waiting in its backlog. Read `tercel.server.child` for one of them.
+that a worker's end loses no connection that is waiting in its backlog; another accepts from them until there is a new one. Read
+`tercel.server.child` for a worker, `tercel.server.standins` for those others.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Final
 from tercel.server.child import SignalPipe, Worker
 from tercel.server.config import ServerConfig
 from tercel.server.process import EXIT_FAILURE, EXIT_OK
-from tercel.server.sockets import BindError, bind_shared, bind_sockets, unlink_unix_socket, url_of
+from tercel.server.sockets import BindError, bind_shared, shares_sockets, unlink_unix_socket, url_of
+from tercel.server.standins import StandIns
 from tercel.server.worker import HURRY
 
 __all__ = ["Supervisor", "run_workers"]
@@ -31,6 +33,8 @@ _BACKOFF_MAX_S: Final = 30.0
 # On top of a worker's own deadlines, before it is killed.
 _KILL_MARGIN_S: Final = 5.0
 _POLL_S: Final = 0.5
+# A terminal's SIGINT reaches the workers as well, perhaps before it reaches this process.
+_LEAVING_PAUSE_S: Final = 0.1
 
 
 class _Slot:
@@ -59,6 +63,8 @@ class Supervisor:
         self._app = app
         self._config = config
         self._slots = [_Slot(listeners) for listeners in slots]
+        # Whoever accepts from sockets that all share accepts for the others anyway.
+        self._stand_ins = None if shares_sockets(config) else StandIns(self._slots)
         self._retired: list[Worker] = []
         self._announce = announce
         self._announced = False
@@ -78,8 +84,11 @@ class Supervisor:
                     if not self._all_workers():
                         return self._exit_code
                 else:
+                    self._let_go(now_s)
                     self._fill(now_s)
                     self._renew()
+                    if self._stand_ins is not None:
+                        self._stand_ins.arrange(now_s)
                 self._kill_overdue(now_s)
                 self._heed(signals.wait(self._all_workers(), self._timeout_s(now_s)))
                 if (
@@ -134,15 +143,31 @@ class Supervisor:
             if slot.worker is None and slot.successor is None and now_s >= slot.start_at_s:
                 slot.worker = Worker(self._app, self._config, slot.listeners)
 
+    def _let_go(self, now_s: float) -> None:
+        """Replace those that stop by themselves, without waiting for what they have in flight."""
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.leaving:
+                _log.info("Worker %d is stopping and is replaced", slot.worker.pid)
+                self._retire(slot)
+                slot.start_at_s = now_s + _LEAVING_PAUSE_S
+
+    def _retire(self, slot: _Slot) -> None:
+        if slot.worker is not None:
+            slot.worker.stop(self._patience_s)
+            self._retired.append(slot.worker)
+        slot.worker, slot.successor, slot.renew = slot.successor, None, False
+
     def _reap(self, now_s: float) -> None:
         for worker in list(self._retired):
             if worker.dead:
-                worker.bury()
                 self._retired.remove(worker)
+                code = worker.bury()
+                if code != EXIT_OK and self._announced:
+                    _log.error("Worker %d %s while it was stopping", worker.pid, _how(code))
         for slot in self._slots:
             if slot.worker is not None and slot.worker.dead:
                 dead, slot.worker = slot.worker, slot.successor
-                slot.successor = None
+                slot.successor, slot.renew = None, False  # whoever comes now is new
                 self._bury(slot, dead, now_s)
             if slot.successor is not None and slot.successor.dead:
                 dead, slot.successor = slot.successor, None
@@ -162,7 +187,7 @@ class Supervisor:
             self.stop(code if code > 0 else EXIT_FAILURE)
             return
         if code == EXIT_OK:
-            # It has served its `max_requests`, or somebody has sent it a signal.
+            # It has served its `max_requests`, or somebody has sent it a signal; and it had nothing in flight.
             _log.info("Worker %d has ended and is replaced", dead.pid)
             slot.start_at_s = now_s
             return
@@ -178,10 +203,7 @@ class Supervisor:
                 if not slot.successor.ready:
                     return
                 # The successor accepts from the same sockets: nothing is refused while the old one ends.
-                if slot.worker is not None:
-                    slot.worker.stop(self._patience_s)
-                    self._retired.append(slot.worker)
-                slot.worker, slot.successor, slot.renew = slot.successor, None, False
+                self._retire(slot)
         for slot in self._slots:
             if slot.renew and slot.worker is not None:
                 slot.successor = Worker(self._app, self._config, slot.listeners)
@@ -213,11 +235,7 @@ def run_workers(app: str, config: ServerConfig) -> int:
         config: the settings.
     """
     try:
-        if config.fd is not None or config.uds is not None:
-            shared = bind_sockets(config)
-            slots = [shared] * config.workers
-        else:
-            slots = bind_shared(config)
+        slots = bind_shared(config)
     except BindError as error:
         _log.error("%s", error)
         return EXIT_FAILURE
