@@ -51,8 +51,8 @@ class Target(NamedTuple):
 # RFC 9112 §3.2.2: the absolute form; userinfo is refused (RFC 9110 §4.2.4).
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]*)((?:[/?][^#]*)?)", re.IGNORECASE)
 # RFC 9110 §7.2 and RFC 3986 §3.2.2: a registered name, an address, an address in brackets; then a port. `_` is not in the grammar
-# of host names but in use.
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
+# of host names but in use; a comma is in that of registered names, but where it appears somebody has joined two Host fields to one.
+_HOST: Final = re.compile(rb"(?:(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{0,5})?")
 
 
 def parse_target(target: bytes, method: str) -> Target:

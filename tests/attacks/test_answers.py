@@ -136,6 +136,8 @@ def test_the_reason_of_a_close_is_a_text_of_at_most_123_bytes(attacked: Service)
         "evil#",
         "evil?x",
         "user@evil",
+        "test,evil",
+        "evil%zz",
         "a b",
         "[::1",
         "evil:x",
