@@ -322,7 +322,7 @@ class Planner:
 
 def _is_scheme(call: Any) -> bool:
     """Whether a security scheme is called as it is here: it reads headers, and nothing else of the request."""
-    return getattr(type(call).__call__, "__module__", None) == _SCHEMES
+    return getattr(inspect.getattr_static(type(call), "__call__", None), "__module__", None) == _SCHEMES
 
 
 def _scopes(scopes: tuple[str, ...]) -> SecurityScopes:

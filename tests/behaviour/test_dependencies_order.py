@@ -418,3 +418,23 @@ def test_security_scopes_reach_the_dependencies_from_the_outside_in_without_repe
         return value
 
     assert client(app).get("/").json() == {"middle": ["read", "write"], "leaf": ["read", "write", "leaf"]}
+
+
+def test_a_dependency_whose_call_is_a_descriptor_of_instances_is_called(make_app, client):
+    class OfInstances:
+        def __get__(self, instance, owner):
+            return instance.function
+
+    class Provider:
+        __call__ = OfInstances()
+
+        def __init__(self, function):
+            self.function = function
+
+    app = make_app()
+
+    @app.get("/")
+    def endpoint(doubled: Annotated[int, Depends(Provider(lambda number=4: 2 * number))]):
+        return doubled
+
+    assert client(app).get("/").json() == 8
