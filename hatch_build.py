@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULES = ("tercel.server._http1", "tercel.server._frames", "tercel.http._writer")
+MODULES = ("tercel.server._http1", "tercel.server._frames", "tercel.http._reader", "tercel.http._writer")
 
 
 def reason_against() -> str | None:

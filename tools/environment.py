@@ -36,6 +36,8 @@ BUILT_FROM = (
     "tercel/server/_frames.pyx",
     "tercel/server/_hub.pxi",
     "tercel/server/_waiting.pxi",
+    "tercel/http/_reader.pyx",
+    "tercel/http/_slots.pxi",
     "tercel/http/_writer.pyx",
 )
 OLDEST = (3, 11)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, PydanticUserError
 from pydantic_core import SchemaError, SchemaValidator
 
 from tercel.analyse.fields import ModelField
+from tercel.analyse.readers import make_reader
 
 __all__ = ["early_validator"]
 
@@ -141,7 +142,8 @@ def early_validator(field: ModelField) -> Callable[[bytes], Any] | None:
     try:
         # Otherwise pydantic-core takes the validator that each model class has, and with it the schema as it was. Before 2.46 it
         # could not be told; then nothing is validated early.
-        validator = cast(Any, SchemaValidator)(_fit(annotation.__pydantic_core_schema__), _use_prebuilt=False)
+        schema = _fit(annotation.__pydantic_core_schema__)
+        validator = cast(Any, SchemaValidator)(schema, _use_prebuilt=False)
     except (_Unfit, SchemaError, PydanticUserError, AttributeError, KeyError, TypeError):
         return None
-    return cast(Callable[[bytes], Any], validator.validate_json)
+    return make_reader(schema, validator.validate_json) or cast(Callable[[bytes], Any], validator.validate_json)

@@ -36,10 +36,12 @@ class JsonWriter:
 
     Args:
         write: the JSON of a value, or None for a value that it declines.
+        followed_by: makes a function of a value and an exchange of it that asks the given one where it declines.
         validates: a value that it does not decline is valid, and validation would not change what is written.
     """
 
     write: Callable[[Any], bytes | None]
+    followed_by: Callable[[Callable[[Any, Any], bytes]], Callable[[Any, Any], bytes]]
     validates: bool
 
 
@@ -110,7 +112,7 @@ def make_writer(adapter: TypeAdapter[Any]) -> JsonWriter | None:
     reading = _Reading(kind)
     try:
         writer = reading.read(adapter.core_schema)
-        return JsonWriter(writer.write, reading.is_valid(adapter.core_schema))
+        return JsonWriter(writer.write, writer.followed_by, reading.is_valid(adapter.core_schema))
     except (_Unproven, KeyError, RecursionError):
         return None
 

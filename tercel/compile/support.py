@@ -356,13 +356,9 @@ def body_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any], bytes]:
     writer = renderer.make_writer()
     if writer is None:
         return dump_usual
-    write, validates = writer.write, writer.validates
+    write = writer.write
 
     def dump_written(value: Any, ex: Any) -> bytes:
-        if validates:
-            data = write(value)
-            if data is not None:
-                return data  # type: ignore[no-any-return]
         try:
             checked = validate_python(value, from_attributes=True)
         except ValidationError:
@@ -370,7 +366,7 @@ def body_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any], bytes]:
         data = write(checked)
         return to_json(checked, by_alias=True) if data is None else data  # type: ignore[no-any-return]
 
-    return dump_written
+    return writer.followed_by(dump_written) if writer.validates else dump_written
 
 
 def response_maker(renderer: Any, plan: Plan) -> Callable[[Any, Any, Any, Any], Response]:

@@ -33,3 +33,5 @@ class Writer:
         """
     def write(self, value: Any) -> bytes | None:
         """The JSON of a value, or None if it is not exactly of the declared kind."""
+    def followed_by(self, otherwise: Callable[[Any, Any], bytes]) -> Callable[[Any, Any], bytes]:
+        """A function of a value and an exchange that gives the JSON of the value, or what `otherwise` makes of both."""

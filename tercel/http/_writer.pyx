@@ -407,6 +407,7 @@ cdef class Writer:
     cdef tuple parts
     cdef frozenset expected
     cdef Writer item
+    cdef object otherwise
 
     def __init__(self, str kind, *, Writer item=None, expected=(), members=()):
         self.kind = KINDS[kind]
@@ -426,30 +427,43 @@ cdef class Writer:
         self.places = {name: place for place, name in enumerate(self.names)}
 
     def write(self, value):
-        cdef Out out
-        cdef Py_ssize_t size
-        if self.misses >= MISSES_MAX:
-            return None
-        out.start = <char *> malloc(self.hint)
-        if out.start == NULL:
-            raise MemoryError
-        out.at = out.start
-        out.end = out.start + self.hint
-        try:
-            if put(self, &out, value, PLAIN_DEPTH_MAX if self.kind == PLAIN else DEPTH_MAX):
-                self.misses = 0
-                size = out.at - out.start
-                if size > self.hint and size <= HINT_MAX_BYTES:
-                    self.hint = size
-                return PyBytes_FromStringAndSize(out.start, size)
-        except Exception:
-            # A lone surrogate, a time zone that fails: pydantic says what is wrong.
-            pass
-        finally:
-            free(out.start)
-        if self.kind != PLAIN:
-            self.misses += 1
+        return write_whole(self, value)
+
+    def followed_by(self, otherwise):
+        self.otherwise = otherwise
+        return self.write_or_else
+
+    def write_or_else(self, value, ex):
+        data = write_whole(self, value)
+        return self.otherwise(value, ex) if data is None else data
+
+
+cdef object write_whole(Writer self, object value):
+    """The JSON of a value, or None."""
+    cdef Out out
+    cdef Py_ssize_t size
+    if self.misses >= MISSES_MAX:
         return None
+    out.start = <char *> malloc(self.hint)
+    if out.start == NULL:
+        raise MemoryError
+    out.at = out.start
+    out.end = out.start + self.hint
+    try:
+        if put(self, &out, value, PLAIN_DEPTH_MAX if self.kind == PLAIN else DEPTH_MAX):
+            self.misses = 0
+            size = out.at - out.start
+            if size > self.hint and size <= HINT_MAX_BYTES:
+                self.hint = size
+            return PyBytes_FromStringAndSize(out.start, size)
+    except Exception:
+        # A lone surrogate, a time zone that fails: pydantic says what is wrong.
+        pass
+    finally:
+        free(out.start)
+    if self.kind != PLAIN:
+        self.misses += 1
+    return None
 
 
 cdef int put(Writer self, Out *out, object value, int depth) except -1:

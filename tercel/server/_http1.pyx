@@ -8,30 +8,15 @@ is refused is refused there. Read `docs/design/0012-compiled-protocol.md` for th
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 import sys
 
+include "../http/_slots.pxi"
+
 cdef extern from *:
     """
-    #include <stddef.h>
-    #if PY_VERSION_HEX < 0x030C0000
-    #include <structmember.h>
-    #define TERCEL_OBJECT_SLOT T_OBJECT_EX
-    #else
-    #define TERCEL_OBJECT_SLOT Py_T_OBJECT_EX
-    #endif
-
-    /* Where a slot is in the instances of a class, or -1 if the object is no descriptor of a slot. */
-    static Py_ssize_t tercel_slot_offset(PyObject *descriptor) {
-        if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) return -1;
-        PyMemberDef *member = ((PyMemberDescrObject *) descriptor)->d_member;
-        return member->type == TERCEL_OBJECT_SLOT ? member->offset : -1;
-    }
-
     static PyObject *tercel_allocate(PyObject *type) {
         return ((PyTypeObject *) type)->tp_alloc((PyTypeObject *) type, 0);
     }
@@ -41,7 +26,6 @@ cdef extern from *:
         return PyObject_Vectorcall(task_type, arguments + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
     }
     """
-    Py_ssize_t tercel_slot_offset(object descriptor)
     object tercel_allocate(object type)
     object tercel_new_eager_task(object task_type, object coroutine, object loop, object names)
 
@@ -133,26 +117,6 @@ cdef object PATCH = "PATCH"
 cdef object DELETE = "DELETE"
 cdef object OPTIONS = "OPTIONS"
 cdef object ZERO = 0
-
-
-cdef inline PyObject *peek(object owner, Py_ssize_t offset) noexcept:
-    """What a slot holds, borrowed; NULL when it was deleted."""
-    return (<PyObject **> ((<char *> <void *> owner) + offset))[0]
-
-
-cdef inline void fill(object owner, Py_ssize_t offset, object value) noexcept:
-    """Set a slot that is still empty."""
-    Py_INCREF(value)
-    (<PyObject **> ((<char *> <void *> owner) + offset))[0] = <PyObject *> value
-
-
-cdef inline void put(object owner, Py_ssize_t offset, object value) noexcept:
-    """Set a slot."""
-    cdef PyObject **place = <PyObject **> ((<char *> <void *> owner) + offset)
-    cdef PyObject *before = place[0]
-    Py_INCREF(value)
-    place[0] = <PyObject *> value
-    Py_XDECREF(before)
 
 
 cdef inline object make(object cls, Template *template):
@@ -462,8 +426,8 @@ cdef object open_exchange(object self, object server, bytes data, Parsed *parsed
     body = None
     head = data
     if parsed.body_bytes > 0:
-        head = data[: parsed.head_bytes]
-        body = whole_body(self, data[parsed.head_bytes :])
+        head = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), parsed.head_bytes)
+        body = whole_body(self, PyBytes_FromStringAndSize(PyBytes_AS_STRING(data) + parsed.head_bytes, parsed.body_bytes))
         put(self, C.discarded, ZERO)
         put(self, C.left, ZERO)
     draining = <object> peek(server, S.draining)

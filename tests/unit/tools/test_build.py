@@ -47,13 +47,13 @@ def test_a_wheel_from_the_source_distribution_has_the_extension_and_the_tag_of_i
     name, files = names_in(tmp_path)
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     assert f"-{tag}-{tag}-" in name
-    extensions = [file for file in files if re.match(r"tercel/(server/_http1|server/_frames|http/_writer)\.c", file)]
-    assert len(extensions) == 3
+    extensions = [file for file in files if re.match(r"tercel/(server/_http1|server/_frames|http/_reader|http/_writer)\.c", file)]
+    assert len(extensions) == 4
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "installed")
     code = (
-        "import tercel.server.compiled as c, tercel.server.frames as f, tercel.http._writer as w; "
-        "print(c._http1.__file__, f._frames.__file__, w.__file__)"
+        "import tercel.server.compiled as c, tercel.server.frames as f, tercel.http._reader as r, tercel.http._writer as w; "
+        "print(c._http1.__file__, f._frames.__file__, r.__file__, w.__file__)"
     )
     ran = subprocess.run(
         [sys.executable, "-P", "-c", code],
@@ -77,11 +77,18 @@ def test_without_a_compiler_or_when_told_so_the_wheel_is_pure(tmp_path: Path, en
     assert said in done.stdout + done.stderr
     name, files = names_in(tmp_path)
     assert name.endswith("-py3-none-any.whl")
-    assert {"tercel/server/_http1.pyx", "tercel/server/_frames.pyx", "tercel/http/_writer.pyx"} <= files
+    assert {
+        "tercel/server/_http1.pyx",
+        "tercel/server/_frames.pyx",
+        "tercel/http/_reader.pyx",
+        "tercel/http/_slots.pxi",
+        "tercel/http/_writer.pyx",
+    } <= files
     assert not [file for file in files if file.endswith((".so", ".c"))]
 
 
 def test_where_the_extension_is_required_a_failure_is_one(tmp_path: Path) -> None:
     done = build(tmp_path, "wheel", CC="no-such-compiler", TERCEL_EXTENSION="required")
     assert done.returncode != 0
-    assert "tercel.server._http1 and tercel.server._frames and tercel.http._writer could not be built" in done.stderr
+    modules = "tercel.server._http1", "tercel.server._frames", "tercel.http._reader", "tercel.http._writer"
+    assert f"{' and '.join(modules)} could not be built" in done.stderr
