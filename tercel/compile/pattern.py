@@ -100,19 +100,30 @@ _PLAIN_EXPRESSIONS: Final = frozenset(convertor.regex for convertor in CONVERTOR
 
 
 class PathRegex:
-    """The expression of a path, compiled when somebody asks it: the tree answers for nearly all paths, and compiling takes longer
-    than everything else that is done with a path.
+    """The expression of a path, written and compiled when somebody asks for it: the tree answers for nearly all paths, and
+    compiling takes longer than everything else that is done with a path.
 
     Args:
-        pattern: as Starlette makes it.
+        path: with parameters in braces.
+        expressions: what each parameter matches, in their order.
     """
 
-    __slots__ = ("_compiled", "pattern")
+    __slots__ = ("_compiled", "expressions", "path")
     flags = re.UNICODE
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern = pattern
+    def __init__(self, path: str, expressions: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.expressions = expressions
         self._compiled: re.Pattern[str] | None = None
+
+    @property
+    def pattern(self) -> str:
+        """As Starlette makes it."""
+        pattern, end = "^", 0
+        for found, expression in zip(PARAM_REGEX.finditer(self.path), self.expressions, strict=True):
+            pattern += f"{re.escape(self.path[end : found.start()])}(?P<{found[1]}>{expression})"
+            end = found.end()
+        return f"{pattern}{re.escape(self.path[end:])}$"
 
     def compile(self) -> re.Pattern[str]:
         """The expression itself."""
@@ -135,20 +146,18 @@ def read_path(path: str) -> tuple[PathRegex | re.Pattern[str], str, dict[str, Co
     if not path.startswith("/"):
         return compile_path(path)
     if "{" not in path:
-        return PathRegex(f"^{re.escape(path)}$"), path, {}
+        return PathRegex(path), path, {}
     convertors: dict[str, Convertor[Any]] = {}
-    pattern, form, end = "^", "", 0
+    form, end = "", 0
     for found in PARAM_REGEX.finditer(path):
         name, kind = found[1], (found[2] or ":str")[1:]
         convertor = CONVERTOR_TYPES.get(kind)
         if convertor is None or name in convertors or convertor.regex not in _PLAIN_EXPRESSIONS:
             return compile_path(path)  # which says what is wrong, if anything is
         convertors[name] = convertor
-        literal = path[end : found.start()]
-        pattern += f"{re.escape(literal)}(?P<{name}>{convertor.regex})"
-        form += f"{literal}{{{name}}}"
+        form += f"{path[end : found.start()]}{{{name}}}"
         end = found.end()
-    return PathRegex(f"{pattern}{re.escape(path[end:])}$"), form + path[end:], convertors
+    return PathRegex(path, tuple([convertor.regex for convertor in convertors.values()])), form + path[end:], convertors
 
 
 def _split(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[str, Convertor[Any]]) -> list[Piece] | None:
@@ -156,7 +165,7 @@ def _split(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[st
     if not path.startswith("/") or "\n" in path:
         return None
     pieces: list[Piece] = []
-    expected = "^"
+    expressions: list[str] = []
     end = 0
     for found in PARAM_REGEX.finditer(path):
         name = found.group(1)
@@ -168,13 +177,14 @@ def _split(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[st
                 re.compile(convertor.regex)
         except re.error:
             return None
-        literal = path[end : found.start()]
-        pieces += (literal, Param(name, convertor))
-        expected += f"{re.escape(literal)}(?P<{name}>{convertor.regex})"
+        pieces += (path[end : found.start()], Param(name, convertor))
+        expressions.append(convertor.regex)
         end = found.end()
     pieces.append(path[end:])
-    expected += re.escape(path[end:]) + "$"
-    return pieces if regex.pattern == expected and regex.flags == re.UNICODE else None
+    expected = PathRegex(path, tuple(expressions))
+    if isinstance(regex, PathRegex) and regex.path == path:
+        return pieces if regex.expressions == expected.expressions else None
+    return pieces if regex.pattern == expected.pattern and regex.flags == re.UNICODE else None
 
 
 def _group_by_slash(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -208,6 +218,8 @@ def find_way(path: str, regex: PathRegex | re.Pattern[str], convertors: Mapping[
         regex: the expression that decides.
         convertors: parameter name to convertor.
     """
+    if isinstance(regex, PathRegex) and "{" not in path and regex.path == path and "\n" not in path:
+        return Way((path,), [*path.split("/")[1:]])  # literal from end to end
     pieces = _split(path, regex, convertors)
     if pieces is None:
         return None
@@ -261,10 +273,14 @@ def _test(convertor: Convertor[Any]) -> Callable[[str], Any] | None:
 _NO_PARAMS: Final[dict[str, Any]] = {}
 
 
+def _read_nothing(_path: str, _segments: list[str]) -> dict[str, Any]:
+    return _NO_PARAMS
+
+
 def make_segment_reader(binds: Sequence[Bind]) -> Reader:
     """A reader for paths whose literal segments have been compared and whose segments for parameters are not empty."""
     if not binds:
-        return lambda _path, _segments: _NO_PARAMS
+        return _read_nothing
     if len(binds) == 1 and binds[0][2] is None and binds[0][3] is None:
         name, number = binds[0][:2]
         return lambda _path, segments: {name: segments[number]}

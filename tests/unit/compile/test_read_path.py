@@ -8,7 +8,7 @@ import pytest
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 from starlette.routing import compile_path
 
-from tercel.compile.pattern import PathRegex, read_path
+from tercel.compile.pattern import PathRegex, find_way, read_path
 
 
 class Broken(Convertor[str]):
@@ -58,3 +58,20 @@ def test_mistakes_are_told_when_the_path_is_read(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(CONVERTOR_TYPES, "broken", Broken())
     with pytest.raises(Exception, match="unterminated character set"):
         read_path("/{a:broken}")
+
+
+def test_a_path_whose_parameters_were_given_other_convertors_is_left_to_its_expression() -> None:
+    regex, _, convertors = read_path("/items/{item_id:int}")
+    way = find_way("/items/{item_id:int}", regex, convertors)
+    assert way is not None
+    assert (way.steps, [bind[0] for bind in way.binds]) == (["items", None], ["item_id"])
+    assert find_way("/items/{item_id:int}", regex, {"item_id": CONVERTOR_TYPES["str"]}) is None
+    assert find_way("/things/{item_id:int}", regex, convertors) is None
+
+
+def test_a_path_without_parameters_is_a_way_of_its_segments() -> None:
+    for path, steps in {"/": [""], "/items": ["items"], "/items//a/": ["items", "", "a", ""]}.items():
+        way = find_way(path, read_path(path)[0], {})
+        assert way is not None
+        assert (way.shape, way.steps, way.binds, way.rest) == ((path,), steps, [], [])
+    assert find_way("/a\nb", read_path("/a\nb")[0], {}) is None
