@@ -21,7 +21,7 @@ from typing import Any, Final
 from tercel.server.asgi import AsgiApp
 from tercel.server.config import ServerConfig
 from tercel.server.logs import set_up_logs
-from tercel.server.process import EXIT_FAILURE, ServingProcess, import_failed, load_app, run_loop
+from tercel.server.process import EXIT_FAILURE, ServingProcess, end_process, import_failed, load_app, run_loop
 from tercel.server.serving import Server
 
 __all__ = ["HURRY", "LEAVING", "LEND", "READY", "RETURN", "STOP", "TICK", "TICK_S", "main"]
@@ -69,7 +69,8 @@ def main(control_fd: int) -> int:
         return EXIT_FAILURE
     patience_s = config.graceful_timeout_s + config.lifespan_shutdown_timeout_s + _ORPHAN_MARGIN_S
     threading.Thread(target=_end_as_orphan, args=(control, patience_s), name="Tercel orphan watch", daemon=True).start()
-    return run_loop(_serve(app, config, listeners, control, data))
+    threads = set(threading.enumerate())
+    return end_process(run_loop(_serve(app, config, listeners, control, data)), threads)
 
 
 def _read_order(control: socket.socket) -> tuple[bytes, bytes]:

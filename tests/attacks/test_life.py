@@ -110,8 +110,9 @@ def test_a_client_that_never_finishes_its_request_does_not_hold_the_end_up(start
     service.saw("shutdown with")
 
 
-def test_a_call_that_never_returns_does_not_hold_the_end_up(start: Start) -> None:
-    service = start("--graceful-timeout", "1")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_call_that_never_returns_does_not_hold_the_end_up(start: Start, workers: str) -> None:
+    service = start("--graceful-timeout", "1", "--workers", workers)
     wire = service.connect()
     request(wire, "/stuck")
     service.saw("^stuck$")
