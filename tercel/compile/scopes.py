@@ -261,8 +261,8 @@ class RequestScope:
         if self._function:  # those of a WebSocket, whose endpoint is not followed by anything else
             try:
                 await self._leave_all(self._function, None)
-            except Exception as error:
-                if not await self._leave_failed(error):
+            except BaseException as error:
+                if not await self.leave_raised(error):
                     raise
                 return LEFT
         if self._late is None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from starlette.requests import Request
 
@@ -416,6 +417,22 @@ async def test_a_cancel_scope_around_does_not_keep_a_generator_from_cleaning_up(
             await anyio.sleep_forever()
     assert done == ["clean"]
     assert around.cancelled_caught
+
+
+async def test_a_socket_that_is_cancelled_between_two_generators_leaves_the_other_and_its_shield(ex: Any) -> None:
+    log: list[str] = []
+
+    async def cancelled() -> AsyncGenerator[int, None]:
+        yield 1
+        raise asyncio.CancelledError
+
+    with anyio.CancelScope():
+        with pytest.raises(asyncio.CancelledError):
+            async with RequestScope(ex, strict=False) as scope:
+                await scope.enter_async(recording(log, "request")())
+                await scope.enter_async(cancelled(), until_function=True)
+        await anyio.lowlevel.checkpoint()
+    assert log == ["+request", "request sees CancelledError", "-request"]
 
 
 async def test_a_task_that_is_cancelled_once_cleans_up_on_the_own_server() -> None:
