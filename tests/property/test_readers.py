@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import date, datetime
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,21 +17,17 @@ from pydantic_core import SchemaValidator
 
 from tercel.analyse.early import _fit
 from tercel.analyse.readers import _agreeing, _make_reader, _state, make_reader
+from tests.property.extensions import is_built, there
 
 EXAMPLES = int(os.environ.get("TERCEL_EXAMPLES", "60"))
 
-_built = find_spec("tercel.http._reader") is not None or os.environ.get("TERCEL_EXTENSION") == "required"
-pytestmark = pytest.mark.skipif(not _built, reason="the reader was not built: it needs a C compiler")
+pytestmark = pytest.mark.skipif(not is_built("tercel.http._reader"), reason="the reader was not built: it needs a C compiler")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled() -> Iterator[None]:
-    """The reader is there, also where the other tests run without extensions."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("TERCEL_PURE", raising=False)
-        _agreeing.cache_clear()
+    with there(_agreeing):
         yield
-    _agreeing.cache_clear()
 
 
 class Leaf(BaseModel):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
-from importlib.util import find_spec
 from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -40,21 +39,17 @@ from tercel.analyse.writers import _agreeing, make_writer
 from tercel.http.encode import jsonable_encoder
 from tercel.http.render import finite
 from tercel.http.written import writer_class
+from tests.property.extensions import is_built, there
 
 EXAMPLES = int(os.environ.get("TERCEL_EXAMPLES", "60"))
 
-_built = find_spec("tercel.http._writer") is not None or os.environ.get("TERCEL_EXTENSION") == "required"
-pytestmark = pytest.mark.skipif(not _built, reason="the writer was not built: it needs a C compiler")
+pytestmark = pytest.mark.skipif(not is_built("tercel.http._writer"), reason="the writer was not built: it needs a C compiler")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def compiled() -> Iterator[None]:
-    """The writer is there, also where the other tests run without extensions."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("TERCEL_PURE", raising=False)
-        _agreeing.cache_clear()
+    with there(_agreeing):
         yield
-    _agreeing.cache_clear()
 
 
 class Colour(Enum):
