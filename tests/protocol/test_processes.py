@@ -282,7 +282,7 @@ def test_a_worker_whose_loop_hangs_is_replaced(start: Start) -> None:
     server = start("port=0, workers=2, worker_silence_timeout_s=2")
     pids_of(server, 2)
     answer = server.in_background("/block")
-    server.saw("has given no sign of life for 2 s and is killed")
+    server.saw("has given no sign of life for [0-9]+ s and is killed")
     assert answer() in ("RemoteDisconnected", "ConnectionResetError")
     server.saw("is replaced")
 
@@ -302,7 +302,7 @@ def test_a_worker_that_hangs_in_its_very_first_request_is_replaced(start: Start)
         return len(clients) == 8
 
     wait_until(connect, within_s=WAIT_S)
-    server.saw("has given no sign of life for 2 s and is killed")
+    server.saw("has given no sign of life for [0-9]+ s and is killed")
     for client in clients:
         client.close()
 

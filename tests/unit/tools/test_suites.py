@@ -41,6 +41,17 @@ def test_outcomes_come_by_id_and_the_worst_part_counts(tmp_path: Path) -> None:
     assert not results.exists()
 
 
+def test_a_test_that_is_expected_to_fail_is_not_reported_as_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(TESTS)
+    log = tmp_path / "log"
+    arguments = ["--expect-failure=test_it.py::test_fails", "--expect-failure=test_it.py::test_passes", "test_it.py"]
+    outcomes = suites.run_pytest(Path(sys.executable), tmp_path, arguments, tmp_path / "results.json", log=log)
+    assert outcomes["test_it.py::test_fails"] == "skipped"
+    assert outcomes["test_it.py::test_passes"] == "passed"
+    assert "1 passed, 1 skipped, 1 xfailed, 1 xpassed, 1 error" in log.read_text()
+    assert "FAILED" not in log.read_text()
+
+
 def test_a_suite_that_does_not_start_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("import nothing_of_this_name")
     with pytest.raises(Problem, match="before it had run the tests"):
