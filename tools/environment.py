@@ -37,6 +37,7 @@ BUILT_FROM = (
     "tercel/server/_hub.pxi",
     "tercel/server/_waiting.pxi",
     "tercel/http/_reader.pyx",
+    "tercel/http/_scalars.pxi",
     "tercel/http/_slots.pxi",
     "tercel/http/_writer.pyx",
 )
