@@ -17,6 +17,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR, getattr_stat
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, Final, TypeAlias
 
+from pydantic_core import SchemaValidator
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from tercel.analyse.fields import ModelField
@@ -414,12 +415,18 @@ def examine(call: Callable[..., Any], known: Mapping[str, Kind]) -> Kind | None:
 _SCALAR_SCHEMAS: Final = frozenset({"str", "int", "float", "bool", "none"})
 
 
+def _schema_of(field: ModelField) -> Any:
+    """The schema of a field; of no known type where a forward reference is not resolved, or a plugin of pydantic's looks on."""
+    adapter = field._type_adapter
+    return adapter.core_schema if type(adapter.validator) is SchemaValidator else {"type": "unknown"}
+
+
 def gives_scalar(field: ModelField) -> bool:
     """Whether the value of a parameter is always exactly a scalar."""
     info = field.field_info
     if not info.is_required() and (info.default_factory is not None or type(field.default) not in _SCALARS):
         return False
-    schema: Any = field._type_adapter.core_schema
+    schema = _schema_of(field)
     while schema["type"] in ("default", "nullable"):
         if "default_factory" in schema or type(schema.get("default")) not in _SCALARS:
             return False
@@ -427,17 +434,21 @@ def gives_scalar(field: ModelField) -> bool:
     return schema["type"] in _SCALAR_SCHEMAS
 
 
-def runs_no_code(schema: Any) -> bool:
-    """Whether validating plain data by a schema, and writing the result, calls nothing of the user's."""
+def runs_no_code(field: ModelField) -> bool:
+    """Whether validating plain data for a field, and writing the result, calls nothing of the user's."""
+    return _is_plain(_schema_of(field))
+
+
+def _is_plain(schema: Any) -> bool:
     if "serialization" in schema or "default_factory" in schema:
         return False
     match schema["type"]:
         case "str" | "int" | "float" | "bool" | "none" | "any" | "date" | "datetime" | "time" | "uuid" | "decimal":
             return True
         case "nullable" | "default":
-            return runs_no_code(schema["schema"])
+            return _is_plain(schema["schema"])
         case "list" | "set":
-            return runs_no_code(schema.get("items_schema", {"type": "any"}))
+            return _is_plain(schema.get("items_schema", {"type": "any"}))
         case "dict":
-            return all(runs_no_code(schema.get(part, {"type": "any"})) for part in ("keys_schema", "values_schema"))
+            return all(_is_plain(schema.get(part, {"type": "any"})) for part in ("keys_schema", "values_schema"))
     return False

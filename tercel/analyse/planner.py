@@ -358,7 +358,7 @@ def _is_momentary(renderer: Renderer, kind: Kind | None) -> bool:
     """Whether validating what a momentary endpoint returns runs no code of the user's either."""
     if renderer.field is None:
         return True
-    return kind is not None and kind <= Kind.PLAIN and runs_no_code(renderer.field._type_adapter.core_schema)
+    return kind is not None and kind <= Kind.PLAIN and runs_no_code(renderer.field)
 
 
 def plan_http(route: Any, *, title: str, in_force: InForce, renderer: Renderer, form_limits: Mapping[str, int] | None) -> Plan:

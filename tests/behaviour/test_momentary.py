@@ -125,6 +125,20 @@ def test_a_response_model_with_code_of_the_users_is_applied_in_a_thread(make_app
     assert "worker thread" in names[0]
 
 
+def test_a_parameter_of_a_type_that_nobody_knows_is_left_at_its_default(make_app, client):
+    app = make_app()
+
+    def dependency(payload: "Unknown" = None):  # noqa: F821
+        return payload
+
+    @app.get("/")
+    def endpoint(payload: Annotated[object, Depends(dependency)], other: "Unknown" = None):  # noqa: F821
+        return [payload, other]
+
+    answer = client(app).get("/")
+    assert (answer.status_code, answer.json()) == (200, [None, None])
+
+
 def test_what_is_between_momentary_calls_keeps_its_order(make_app, client):
     app = make_app()
     order = []

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field
 
 from tercel import HTTPException, Query
 from tercel.analyse import momentary
 from tercel.analyse.dependant import Dependant
+from tercel.analyse.fields import create_model_field
 from tercel.analyse.momentary import Kind, examine, gives_scalar, runs_no_code
 from tercel.analyse.signature import get_dependant
 
@@ -451,6 +452,7 @@ def field_of(annotation: Any, default: Any = ...) -> Any:
         (Annotated[str, AfterValidator(lambda value: SLOW)], ..., False),
         (Annotated[str, Query(default_factory=lambda: SLOW)], ..., False),
         (Any, ..., False),
+        ("Unknown", None, False),
     ],
 )
 def test_parameters_are_scalars_if_nothing_else_can_come_out_of_them(annotation: Any, default: Any, expected: bool) -> None:
@@ -467,7 +469,8 @@ def test_parameters_are_scalars_if_nothing_else_can_come_out_of_them(annotation:
         (Annotated[str, AfterValidator(str.lower)], False),
         (list[Annotated[str, AfterValidator(str.lower)]], False),
         (Model, False),
+        ("Unknown", False),
     ],
 )
 def test_results_are_written_in_place_if_that_runs_nothing_of_the_users(annotation: Any, expected: bool) -> None:
-    assert runs_no_code(TypeAdapter(annotation).core_schema) is expected
+    assert runs_no_code(create_model_field("response", annotation)) is expected
