@@ -68,7 +68,13 @@ def test_mutated_seeds_and_any_bytes_break_nothing(name: str, data: st.DataObjec
 )
 def test_a_corrupt_stream_is_noticed(written: bytes, says: str) -> None:
     with pytest.raises(memory.Broken, match=says):
-        memory.parse_answers(written, ["GET"])
+        memory.parse_answers(written, ["GET"], b"")
+
+
+@pytest.mark.parametrize(("stream", "complete"), [(b"HEAD / HTTP/1.1\r\n\r\n", True), (b"GET / HTTP/1.1\r\n\r\n", False)])
+def test_only_a_head_may_be_refused_without_a_body(stream: bytes, complete: bool) -> None:
+    written = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 63\r\n\r\n"
+    assert memory.parse_answers(written, [], stream).complete is complete
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -89,12 +89,13 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5]\d\d) [\t\x20-\x7e\x80-\xff]*")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\t\x20-\x7e\x80-\xff]*)")
 
 
-def parse_answers(data: bytes, methods: list[str]) -> Answers:
+def parse_answers(data: bytes, methods: list[str], stream: bytes) -> Answers:
     """Read responses as strictly as RFC 9112 §6 has them.
 
     Args:
         data: all that the server has written.
-        methods: of the requests that were answered, as far as they are known; the answers to HEAD have no body, refusals do.
+        methods: of the requests that the application was given; the answers to HEAD have no body.
+        stream: all that the client has sent; a request that was refused before the application knew of it may be a HEAD.
 
     Raises:
         Broken: not a sequence of responses.
@@ -117,7 +118,10 @@ def parse_answers(data: bytes, methods: list[str]) -> Answers:
             if found is None:
                 raise Broken(f"not a field: {text!r}")
             fields.append((found[1].lower(), found[2]))
-        method = methods[len(responses)] if len(responses) < len(methods) and status < 400 else "GET"
+        if len(responses) < len(methods):
+            method = methods[len(responses)]
+        else:
+            method = "HEAD" if not data and b"HEAD " in stream else "GET"
         body, data, complete = _body_of(status, dict(fields), data, method)
         responses.append((status, fields, body))
         if not complete:

@@ -90,7 +90,7 @@ def check_http(data: bytes) -> None:
     for places in ([], cuts, list(range(1, len(stream)))):
         with logged() as lines:
             done = converse(DirectApp(answer, _refuse), limits, stream, places, "pure")
-        answers = parse_answers(done.written, done.handled)
+        answers = parse_answers(done.written, done.handled, stream)
         refusals = [status for status, _, _ in answers.responses if status >= 400]
         if lines and "access" not in lines[0][0]:
             raise Broken(f"logged an error: {lines}")
@@ -332,7 +332,7 @@ def _check_endpoint(request: bytes) -> None:
             done = converse(app, _CONFIGS[0], request, [], "compiled")
         if lines:
             raise Broken(f"logged: {lines}")
-        answers = parse_answers(done.written, done.handled)
+        answers = parse_answers(done.written, done.handled, request)
         if not answers.complete or any(status >= 500 and status != 501 for status, _, _ in answers.responses):
             raise Broken(f"{answers}")
         if not answers.responses:
