@@ -14,10 +14,13 @@ import importlib.util
 import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, DistributionFinder
 
 __all__ = ["FASTAPI_MODULES", "DropInError", "install", "installed", "take_place"]
 
@@ -65,7 +68,21 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     `from fastapi.middleware import cors` looks for the module below the facade, by whose name the package goes, so what stands
     in from elsewhere is answered for there too.
+
+    Args:
+        distribution: answer for the distribution of this name too; the shim is one itself.
     """
+
+    def __init__(self, *, distribution: bool) -> None:
+        self._distribution = distribution
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        """For `importlib.metadata`, unless it is asked what lies in certain folders."""
+        if not self._distribution or (context.name or _NAME).lower() != _NAME or "path" in vars(context):
+            return ()
+        from tercel.dropin_shim import HookDistribution
+
+        return (HookDistribution(),)
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -136,7 +153,7 @@ def install() -> None:
                 "its objects are in use already.\n"
                 "Call tercel.dropin.install() before anything imports fastapi, or start the program with `python -m tercel.dropin`."
             )
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(distribution=True))
     _pass_on()
 
 
@@ -153,7 +170,7 @@ def take_place(name: str) -> None:
     """Makes a package that is being imported as `fastapi` give way to Tercel; for the shim distribution."""
     assert name == _NAME
     if not installed():
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.insert(0, _Finder(distribution=False))
     sys.modules.pop(name, None)
     importlib.import_module(name)
 

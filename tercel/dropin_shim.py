@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tercel.dropin import FASTAPI_MODULES
 
-__all__ = ["Found", "ShimError", "find", "install", "uninstall"]
+__all__ = ["Found", "HookDistribution", "ShimError", "find", "install", "uninstall"]
 
 NAME = "fastapi"
 FASTAPI_VERSION = "0.165.0"
@@ -73,14 +73,27 @@ def site_packages() -> Path:
 
 def find() -> Found | None:
     """What the current environment has under the name `fastapi`, or None."""
-    try:
-        distribution = importlib.metadata.distribution(NAME)
-    except importlib.metadata.PackageNotFoundError:
+    distribution = next((one for one in importlib.metadata.distributions(name=NAME) if type(one) is not HookDistribution), None)
+    if distribution is None:
         return None
     told = distribution.read_text("tercel.json")
     note = {} if told is None else json.loads(told)
     folder = Path(str(distribution.locate_file(""))).resolve()
     return Found(distribution.version, folder, note.get("tercel"), note.get("replaced"), distribution)
+
+
+class HookDistribution(importlib.metadata.Distribution):
+    """What `importlib.metadata` says of `fastapi` where the import hook is in place, whatever is installed: version 0.165.0."""
+
+    def read_text(self, filename: str) -> str | None:
+        """The metadata and the name of the package; there are no other files."""
+        if filename == "METADATA":
+            return _metadata(FASTAPI_VERSION, importlib.metadata.version("tercel"))
+        return f"{NAME}\n" if filename == "top_level.txt" else None
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        """Below the folder of the facades."""
+        return Path(__file__).parent / "compat" / path
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------------------
@@ -91,12 +104,12 @@ def shim_version(tercel: str) -> str:
     return f"{FASTAPI_VERSION}+tercel.{re.sub('[^a-z0-9]+', '.', tercel.lower()).strip('.')}"
 
 
-def _metadata(tercel: str) -> str:
+def _metadata(version: str, tercel: str) -> str:
     lines = [
         "Metadata-Version: 2.4",
         f"Name: {NAME}",
-        f"Version: {shim_version(tercel)}",
-        "Summary: Gives programs that import fastapi Tercel instead. Installed by `tercel dropin install`.",
+        f"Version: {version}",
+        "Summary: Gives programs that import fastapi Tercel instead.",
         "License-Expression: MIT",
         "Requires-Python: >=3.11",
         f"Requires-Dist: tercel=={tercel}",
@@ -130,7 +143,7 @@ def _files(tercel: str, replaced: str | None, has_script: bool) -> Iterator[tupl
         path = f"{NAME}/{module.replace('.', '/')}" + ("/__init__.py" if is_package else ".py")
         yield path, f'"""For type checkers; at run time `{NAME}.{module}` is `{stand_in}`."""\n\nfrom {stand_in} import *\n'
     info = _info_folder(tercel)
-    yield f"{info}/METADATA", _metadata(tercel)
+    yield f"{info}/METADATA", _metadata(shim_version(tercel), tercel)
     yield f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: tercel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     yield f"{info}/INSTALLER", "tercel\n"
     yield f"{info}/tercel.json", json.dumps({"tercel": tercel, "replaced": replaced}) + "\n"

@@ -27,6 +27,22 @@ def test_fastapis_names_are_tercels_objects(hooked: Hooked) -> None:
     assert printed.strip() == "0.165.0"
 
 
+def test_packages_that_ask_for_fastapis_version_are_told_one_whatever_is_installed(hooked: Hooked) -> None:
+    printed = hooked(
+        "from importlib import metadata\n"
+        "import sys\n"
+        "print(metadata.version('fastapi'), metadata.version('FastAPI'))\n"
+        "print([one.version for one in metadata.distributions() if one.name == 'fastapi'][0])\n"
+        "print(metadata.packages_distributions()['fastapi'][0])\n"
+        "print(any(requirement.startswith('tercel==') for requirement in metadata.requires('fastapi')))\n"
+        "print([one.version for one in metadata.distributions(name='fastapi', path=sys.path) if one.version == '0.165.0'])\n"
+        "from tercel.dropin_shim import find\n"
+        "print(find())"
+    )
+    assert printed.split("\n")[:5] == ["0.165.0 0.165.0", "0.165.0", "fastapi", "True", "[]"]
+    assert "HookDistribution" not in printed
+
+
 def test_submodules_are_attributes_after_import_fastapi(hooked: Hooked) -> None:
     printed = hooked("import fastapi, sys\nassert fastapi.routing is sys.modules['fastapi.routing']\nprint(fastapi.params.Depends)")
     assert "tercel" in printed
