@@ -220,6 +220,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ws_pong_timeout_s", "--ws-pong-timeout", float, "Seconds until a silent peer is dropped.", _WS),
     Setting("ws_close_timeout_s", "--ws-close-timeout", float, "Seconds for the closing handshake.", _WS),
     Setting(
+        "ws_unaware_timeout_s",
+        "--ws-unaware-timeout",
+        float,
+        "Seconds for an endpoint that has not noticed that its WebSocket is over, when the server stops.",
+        _WS,
+    ),
+    Setting(
         "ws_allowed_origins",
         "--ws-allowed-origin",
         list[str],

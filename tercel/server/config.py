@@ -162,6 +162,9 @@ class ServerConfig:
     """A peer that sends nothing at all for this long after a ping is dead and is dropped (the application sees 1006)."""
     ws_close_timeout_s: float = 5.0
     """How long the peer may take to complete the closing handshake before the connection is cut (RFC 6455 §7.1.1)."""
+    ws_unaware_timeout_s: float = 2.0
+    """While the server stops: how long the endpoint of a WebSocket that is over may go on without having noticed, since it waits
+    for something else (a queue, an event, a pause); then it is cancelled, and its `finally` runs. Nothing it sends would arrive."""
     ws_allowed_origins: tuple[str, ...] | None = None
     """Origins (`https://example.org`) that may open a WebSocket; others get 403. None: every origin, as FastAPI. Set it when
     cookies authenticate sockets, since the same-origin policy does not protect them (RFC 6455 §10.2)."""
@@ -194,6 +197,7 @@ class ServerConfig:
             "tls_handshake_timeout_s",
             "ws_pong_timeout_s",
             "ws_close_timeout_s",
+            "ws_unaware_timeout_s",
             "worker_silence_timeout_s",
             "max_head_bytes",
             "max_headers",

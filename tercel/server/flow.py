@@ -6,6 +6,9 @@ A mixin of `tercel.server.http1` and `tercel.server.websocket`; knows a transpor
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import struct
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tercel.server.stream import client_gone
@@ -134,3 +137,13 @@ class FlowControl:
             self._stall_since_s = now_s
             return False
         return left > 0 and now_s - self._stall_since_s >= timeout_s
+
+    # -- the end -----------------------------------------------------------------------------------------------------------
+
+    def reset_at_end(self) -> None:
+        """The peer shall see that something is missing when the connection ends."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                # On, and no time: the kernel sends RST instead of FIN.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

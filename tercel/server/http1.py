@@ -8,10 +8,7 @@ pipelined request is not looked at before the one in front of it is answered. Kn
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -489,11 +486,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         self.transport.close()
 
     def _reset(self) -> None:
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                # On, and no time: the kernel sends RST instead of FIN.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.reset_at_end()
         self.abort()
 
     def _linger(self) -> None:
@@ -521,6 +514,11 @@ class HttpConnection(FlowControl, asyncio.Protocol):
             else:
                 # Its first request or the rest of one is on its way, and a client does not repeat that elsewhere.
                 self.deadline = min(self.deadline, self.loop.time() + self._config.linger_timeout_s)
+
+    def end_after_answer(self) -> None:
+        """The answer to the request that is here is the last one, and says so."""
+        if self.exchange is not None:
+            self.exchange.close_after()
 
     def tick(self, now_s: float) -> None:
         """Look at what has taken too long. Called by the server after `deadline`, and regularly while writing is paused."""

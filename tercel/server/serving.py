@@ -48,6 +48,8 @@ class _Ticking(Protocol):
 
     def tick(self, now_s: float) -> None: ...
 
+    def end_after_answer(self) -> None: ...
+
     def drain(self) -> None: ...
 
     def abort(self) -> None: ...
@@ -64,6 +66,7 @@ class Server(PerRequest):
         state: what the application's lifespan left in its state.
         draining: whether the server has begun to stop.
         connections: what is open, WebSockets included.
+        left_behind: WebSockets that are over while their endpoints go on.
         response_count: responses completed.
         watches_responses: somebody wants to know of each response's end.
         websocket_hub: what compiled WebSockets are read by; see `tercel.server.frames`.
@@ -80,6 +83,7 @@ class Server(PerRequest):
         self.forwarded = ForwardedFields(self.config.proxy_headers, self.config.forwarded_allow_ips, self.config.forwarded_fields)
         self.draining = Draining()
         self.connections: set[_Ticking] = set()
+        self.left_behind: set[WebSocketSession] = set()
         self.response_count = 0
         self.on_max_requests: Callable[[], None] | None = None
         self.on_started: Callable[[Server], None] | None = None
@@ -92,6 +96,7 @@ class Server(PerRequest):
         self._listeners: list[socket.socket] = []
         self._acceptor: Acceptor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._joining: dict[HttpConnection, asyncio.Task[None]] = {}
         limit = self.config.max_connections_per_address
         self._guests = None if limit is None else Guests(limit)
         self._hosts: dict[_Ticking, str] = {}
@@ -165,6 +170,8 @@ class Server(PerRequest):
                 self._acceptor.end()
             for error in self.draining.begin():
                 _log.error("Exception in a callback for the end of the server", exc_info=error)
+            for connection in self.connections:
+                connection.end_after_answer()
             await self._drain_connections()
             await self._wait_idle(grace_s)
             await self._cut_off()
@@ -183,7 +190,9 @@ class Server(PerRequest):
         # One turn of the loop: requests that have arrived are read before connections that look idle are closed.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        for number, connection in enumerate(tuple(self.connections), start=1):
+        if self._joining:
+            self.loop.call_later(self.config.linger_timeout_s, self._end_joining)
+        for number, connection in enumerate((*self.connections, *self.left_behind), start=1):
             connection.drain()
             if number % _DRAIN_BATCH == 0:
                 await asyncio.sleep(0)
@@ -229,12 +238,21 @@ class Server(PerRequest):
             self._acceptor.remove(listener)
 
     def _accepted(self, client: socket.socket) -> None:
-        task = start_task(self._adopt(client), self.loop)
+        connection = self._connection_class(self)
+        task = start_task(self._adopt(client, connection), self.loop)
         if not task.done():
             self.keep_task(task)
+            if self._tls is not None:
+                self._joining[connection] = task
+                task.add_done_callback(lambda _: self._joining.pop(connection))
 
-    async def _adopt(self, client: socket.socket) -> None:
-        connection = self._connection_class(self)
+    def _end_joining(self) -> None:
+        """Wait no longer for TLS handshakes: the server stops."""
+        for connection, task in self._joining.items():
+            if connection not in self.connections:
+                task.cancel()
+
+    async def _adopt(self, client: socket.socket, connection: HttpConnection) -> None:
         try:
             if client.family != getattr(socket, "AF_UNIX", None):
                 # RFC 896's delay helps nobody who writes whole responses.
@@ -299,7 +317,8 @@ class Server(PerRequest):
         opening = check_opening(exchange.headers, config.ws_allowed_origins, compression=config.ws_compression)
         session = WebSocketSession(connection, exchange, opening)
         # Not in place: the application may accept at once, and the connection is in the middle of reading.
-        self.keep_task(self.loop.create_task(_run_websocket(self.app, session)))
+        session.task = self.loop.create_task(_run_websocket(self.app, session))
+        self.keep_task(session.task)
 
     def keep_task(self, task: asyncio.Task[Any]) -> None:
         """Hold on to a handler that has not ended: the event loop itself only has weak references."""
@@ -364,6 +383,7 @@ async def _run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
         await session.stepped(app(session.scope, session.receive, session.send))
     except asyncio.CancelledError:
         session.close(1012, "service restart")
+        session.task_ended()
         raise
     except (Exception, SystemExit) as error:
         session.app_ended(error)

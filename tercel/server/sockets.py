@@ -218,6 +218,7 @@ def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a handshake costs a server more than its client; OpenSSL 3 allows none anyway
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(config.tls_certfile, config.tls_keyfile, config.tls_keyfile_password)

@@ -24,6 +24,7 @@ from tercel.server.frames import make_gate, make_receivers, step_by_step, websoc
 from tercel.server.handle import ConnectionHandle
 from tercel.server.handshake import Opening, switching_protocols
 from tercel.server.messages import MessageReader, Violation, close_frame, is_close_code
+from tercel.server.parting import PARTING_SLOTS, Parting
 from tercel.server.stream import client_gone
 from tercel.server.takeover import Lingering, TransportFace, take_over
 from tercel.server.wire import plain_text
@@ -54,7 +55,7 @@ _FORBIDDEN: Final = plain_text(403, "Forbidden")
 _INTERNAL_ERROR: Final = plain_text(500, "Internal Server Error")
 
 
-class WebSocketSession(FlowControl, WSListener):
+class WebSocketSession(FlowControl, Parting, WSListener):
     """A WebSocket and the connection under it.
 
     Attributes:
@@ -65,9 +66,9 @@ class WebSocketSession(FlowControl, WSListener):
 
     __slots__ = (
         *FLOW_SLOTS,
+        *PARTING_SLOTS,
         "_awaits_pong",
         "_close_sent",
-        "_closed_by_app",
         "_config",
         "_connect_delivered",
         "_connection",
@@ -87,7 +88,6 @@ class WebSocketSession(FlowControl, WSListener):
         "_reader",
         "_receivers",
         "_seen_progress",
-        "_server",
         "_state",
         "_violation",
         "_ws",
@@ -100,9 +100,9 @@ class WebSocketSession(FlowControl, WSListener):
         self._connection = connection
         self._exchange = exchange
         self._key = opening.key
-        self._server = connection.server
         self._config = connection.server.config
         self.init_flow(connection.loop)
+        self.init_parting(connection.server)
         self.transport = self.reads = connection.transport
         self._state = _CONNECTING
         self._connect_delivered = False
@@ -111,7 +111,6 @@ class WebSocketSession(FlowControl, WSListener):
         self._receivers = make_receivers(connection)
         self.websocket_class = websocket_class(self._receivers)
         self._disconnect: Message | None = None
-        self._closed_by_app = False
         self._deflate: Deflate | None = opening.deflate
         self._reader = MessageReader(
             self._config.ws_max_message_bytes, self._config.ws_max_fragments, compression=opening.deflate is not None
@@ -152,7 +151,7 @@ class WebSocketSession(FlowControl, WSListener):
                 return {"type": "websocket.disconnect", "code": 1006, "reason": ""}
         while not self._queue:
             if self._disconnect is not None:
-                return dict(self._disconnect)
+                return self._tell(self._disconnect)
             await self._receivers.future()
         payload = self._queue.popleft()
         if self._reading_paused:
@@ -162,7 +161,7 @@ class WebSocketSession(FlowControl, WSListener):
     def take_at_once(self) -> str | bytes | Message | None:
         """What has arrived on a connection that was accepted: a payload, or the message that says it is over; None for nothing."""
         if not self._queue:
-            return None if self._disconnect is None else dict(self._disconnect)
+            return None if self._disconnect is None else self._tell(self._disconnect)
         payload = self._queue.popleft()
         if self._reading_paused:
             self._taken()
@@ -237,7 +236,7 @@ class WebSocketSession(FlowControl, WSListener):
                 # What the application wants is the case already.
                 return
             if kind == "websocket.send":
-                raise client_gone()
+                raise self._refuse_data()
         elif self._server_closed(kind):
             return
         raise RuntimeError(f"ASGI message {kind!r} does not fit a WebSocket that is {self._state_name()}")
@@ -256,17 +255,17 @@ class WebSocketSession(FlowControl, WSListener):
             # No CLOSE: it would wait behind what the peer does not read.
             self._disconnected(1006, "")
             self.abort()
-            raise client_gone()
+            raise self._refuse_data()
         await self.drained()
         if self._state != _OPEN:
-            raise client_gone()
+            raise self._refuse_data()
 
     def _server_closed(self, kind: str) -> bool:
         """The server has begun to close on its own, which the application can not know yet."""
         if self._closed_by_app:
             return False
         if kind == "websocket.send":
-            raise client_gone()
+            raise self._refuse_data()
         return kind == "websocket.close"
 
     def _state_name(self) -> str:
@@ -414,6 +413,8 @@ class WebSocketSession(FlowControl, WSListener):
         self._state = _CLOSED
         self._disconnected(1006, "")
         self._server.closed(self)
+        if self.task is not None:
+            self._server.left_behind.add(self)
         self.lost = True
         self.wake_writers()
         connection = self._connection
@@ -559,11 +560,16 @@ class WebSocketSession(FlowControl, WSListener):
         """The server has begun to stop (RFC 6455, IANA registry: 1012, service restart)."""
         if not self._drain_callbacks:
             self.close(1012, "service restart")
+            self._end_soon()
+
+    def end_after_answer(self) -> None:
+        """A WebSocket has no answer."""
 
     # -- the application's end ---------------------------------------------------------------------------------------------
 
     def app_ended(self, error: BaseException | None) -> None:
         """The application has returned or raised."""
+        self.task_ended()
         quiet = isinstance(error, (OSError, WebSocketDisconnect)) and (self._disconnect is not None or self._connection.gone)
         if error is not None and not quiet:
             _log.error("Exception in the application for WebSocket %s", self._printable(), exc_info=error)

@@ -63,6 +63,19 @@ def test_sigterm_with_two_hundred_streams_and_a_thousand_sockets(start: Start, m
     assert not [line for line in service.lines if "Traceback" in line or "ERROR" in line]
 
 
+def test_sockets_whose_endpoints_wait_for_something_else_do_not_hold_the_end_up(start: Start) -> None:
+    service = start("--graceful-timeout", "1000")
+    sockets = [Socket(service, "/ws/queue") for _ in range(20)]
+    with Socket(service, "/ws/queue"):
+        pass  # one leaves before
+    service.until(lambda told: told["sockets"] == 21)
+    service.signal(signal.SIGTERM)
+    assert {ws.closed() for ws in sockets} == {(1012, "service restart")}
+    assert service.exit_code() == 0
+    service.saw("shutdown with 0 streams and 0 sockets")
+    assert sum(line == "queue left" for line in service.lines) == 21
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_new_connections_are_refused_while_it_stops(start: Start, workers: str) -> None:
     service = start("--workers", workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -237,6 +238,31 @@ async def test_requests_are_served_between_startup_and_shutdown_only() -> None:
         await peer.ended()
         await stopping
     assert events == ["up", "request", "down"]
+
+
+async def test_an_answer_in_the_very_moment_in_which_it_stops_says_that_it_is_the_last() -> None:
+    begun = asyncio.Semaphore(0)
+
+    async def handler(ex: Exchange) -> None:
+        stopping = asyncio.Event()
+        ex.scope["extensions"]["tercel"].on_drain(stopping.set)
+        begun.release()
+        await stopping.wait()
+        await ex.respond(TEXT, b"")
+
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(DirectApp(handler), config()))
+        peers = [
+            await stack.enter_async_context(connected(server)) for _ in range(150)
+        ]  # more than are told in one turn of the loop
+        for peer in peers:
+            await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await begun.acquire()
+        stopping = asyncio.ensure_future(server.stop())
+        for peer in peers:
+            assert (await peer.response())["connection"] == "close"
+            await peer.close()
+        await stopping
 
 
 @pytest.mark.parametrize("mode", ["auto", "on", "off"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -17,8 +18,8 @@ from websockets.asyncio.client import connect, unix_connect
 
 from tercel.http.exchange import Exchange
 from tercel.server import Server, serving
-from tercel.server.sockets import BindError, bind_sockets
-from tests.protocol.peer import TEXT, DirectApp, Peer, config, connected, direct_app, exchange_with
+from tercel.server.sockets import BindError, bind_sockets, tls_context
+from tests.protocol.peer import TEXT, WAIT_S, DirectApp, Peer, config, connected, direct_app, exchange_with, until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +134,7 @@ class Certificates:
         for blob in issued.cert_chain_pems:
             blob.write_to_path(self.certfile, append=True)
         self.authority.cert_pem.write_to_path(self.ca)
+        self.settings: dict[str, Any] = {"tls_certfile": self.certfile, "tls_keyfile": self.keyfile}
 
     def client(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)
@@ -179,6 +181,76 @@ async def test_a_failed_tls_handshake_harms_nobody_and_logs_nothing(
         async with connected(server, tls=certificates.client()) as peer:
             assert (await peer.get()).status == 200
     assert errors == []
+
+
+async def test_handshakes_that_never_end_take_a_place_for_so_long_and_no_longer(
+    certificates: Certificates, errors: list[logging.LogRecord]
+) -> None:
+    limits = {"tls_handshake_timeout_s": 0.5, "max_connections_per_address": 20, "proxy_headers": False}
+    hello_of_a_client = b"\x16\x03\x01\x02\x00\x01"  # a record of 512 bytes, of which the rest does not come
+    async with serving(APP, config(**certificates.settings, **limits)) as server, contextlib.AsyncExitStack() as stack:
+        unfinished = [await stack.enter_async_context(connected(server)) for _ in range(20)]
+        for peer in unfinished:
+            await peer.send(hello_of_a_client)
+        async with connected(server) as one_too_many:
+            await one_too_many.ended()
+        for peer in unfinished:
+            assert await peer.rest() == b""
+        # All the places are free again, and there are no more than before.
+        good = [await stack.enter_async_context(connected(server, tls=certificates.client())) for _ in range(20)]
+        assert [(await peer.get()).status for peer in good] == [200] * 20
+        async with connected(server) as one_too_many:
+            await one_too_many.ended()
+        assert len(server.connections) == 20
+    assert errors == []
+
+
+async def test_a_handshake_that_never_ends_does_not_hold_the_end_up(
+    certificates: Certificates, errors: list[logging.LogRecord]
+) -> None:
+    times = {"tls_handshake_timeout_s": 1000, "graceful_timeout_s": 1000, "linger_timeout_s": 0.05}
+    async with serving(APP, config(**certificates.settings, **times)) as server, connected(server) as silent:
+        async with connected(server, tls=certificates.client()) as peer:
+            assert (await peer.get()).status == 200  # the silent one is accepted by now, too
+        async with asyncio.timeout(WAIT_S):
+            await server.stop()
+        assert await silent.rest() == b""
+    assert errors == []
+
+
+async def test_large_bodies_and_a_client_that_says_goodbye_over_tls(certificates: Certificates) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def handler(ex: Exchange) -> None:
+        if ex.path == "/waits":
+            begun.set()
+            await until(lambda: ex.disconnected)
+            left.set()
+        else:
+            await ex.respond(TEXT, await ex.body())
+
+    async with serving(direct_app(handler), config(**certificates.settings)) as server:
+        async with connected(server, tls=certificates.client()) as peer:
+            body = os.urandom(3_000_000)
+            for _ in range(2):
+                sending = asyncio.ensure_future(
+                    peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+                )
+                assert (await peer.response()).body == body
+                await sending
+            await peer.send(b"GET /waits HTTP/1.1\r\nHost: test\r\n\r\n")
+            await begun.wait()
+            # There is no half-closed state over TLS (RFC 8446 §6.1 allows it, servers do not): `close` sends close_notify.
+            peer.writer.close()
+            async with asyncio.timeout(WAIT_S):
+                await left.wait()
+        await until(lambda: not server.connections)
+
+
+async def test_no_client_may_ask_for_another_handshake(certificates: Certificates) -> None:
+    context = tls_context(config(**certificates.settings))
+    assert context is not None
+    assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 async def test_client_certificates_are_demanded_when_asked_for(certificates: Certificates, tmp_path: Path) -> None:

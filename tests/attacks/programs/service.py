@@ -304,6 +304,19 @@ async def ws_text(websocket: WebSocket) -> None:
         open_sockets.discard(id(websocket))
 
 
+@app.websocket("/ws/queue")
+async def ws_queue(websocket: WebSocket) -> None:
+    await websocket.accept()
+    open_sockets.add(id(websocket))
+    news: asyncio.Queue[str] = asyncio.Queue()
+    try:
+        while True:
+            await websocket.send_text(await news.get())
+    finally:
+        open_sockets.discard(id(websocket))
+        say("queue left")
+
+
 @app.websocket("/ws/json")
 async def ws_json(websocket: WebSocket) -> None:
     await websocket.accept()
