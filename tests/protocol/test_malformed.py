@@ -57,7 +57,7 @@ HEADS = {
     "Host with a slash": (400, b"GET / HTTP/1.1\r\nHost: test/evil\r\n\r\n"),
     "Host with an at sign": (400, b"GET / HTTP/1.1\r\nHost: u@test\r\n\r\n"),
     "Host with a space": (400, b"GET / HTTP/1.1\r\nHost: test evil\r\n\r\n"),
-    "Host with a comma-separated port": (400, b"GET / HTTP/1.1\r\nHost: test:80:81\r\n\r\n"),
+    "Host with two ports": (400, b"GET / HTTP/1.1\r\nHost: test:80:81\r\n\r\n"),
     "Host that is not ASCII": (400, b"GET / HTTP/1.1\r\nHost: t\xe9st\r\n\r\n"),
     "line folding": (400, b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n"),
     "space before the first field": (400, b"GET / HTTP/1.1\r\n " + HOST + b"\r\n"),

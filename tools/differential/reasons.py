@@ -191,7 +191,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "Host with a slash",
             "Host with an at sign",
             "Host with a space",
-            "Host with a comma-separated port",
+            "Host with two ports",
             "Host that is not ASCII",
         ),
     ),
