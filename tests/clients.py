@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-WAIT_S = 5.0  # how long anything that must happen may take; only a failing test ever waits that long
+WAIT_S = 20.0  # how long anything that must happen may take; only a failing test ever waits that long
 ERROR_LOGGERS = ("tercel.error", "uvicorn.error")  # where servers report what an application raised
 
 
@@ -340,7 +340,7 @@ class DirectServers:
         """Serve an application on a free port of the loopback interface; returns the port and what stops it."""
         from tercel.server import ServerConfig, serving
 
-        config = ServerConfig(**{"host": "127.0.0.1", "port": 0, "access_log": False, "graceful_timeout_s": WAIT_S, **options})
+        config = ServerConfig(**{"host": "127.0.0.1", "port": 0, "access_log": False, "graceful_timeout_s": 5.0, **options})
         port: Future[int] = Future()
         stop = asyncio.Event()
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["Watched", "await_end", "cpu_share", "time_passes", "wait_until"]
+__all__ = ["Watched", "await_end", "cpu_share", "cpu_time_s", "time_passes", "wait_until"]
 
 Seen = TypeVar("Seen")
 
@@ -147,12 +147,12 @@ def await_end(pids: Iterable[int], within_s: float = Watched.wait_s) -> None:
 
 def cpu_share(pid: int, over_s: float = 1.0) -> float:
     """The share of one core that a process uses from now on."""
-    before_s = _cpu_time_s(pid)
+    before_s, began_s = cpu_time_s(pid), time.monotonic()
     time_passes(over_s)
-    return (_cpu_time_s(pid) - before_s) / over_s
+    return (cpu_time_s(pid) - before_s) / (time.monotonic() - began_s)
 
 
-def _cpu_time_s(pid: int) -> float:
+def cpu_time_s(pid: int) -> float:
     """What a process has used of the processor, in the kernel too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

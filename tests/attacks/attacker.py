@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.processes import Watched, wait_until
+from tests.processes import Watched, cpu_time_s, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
@@ -100,6 +100,26 @@ class Service(Watched):
         for one in self._sockets:
             one.close()
         super().close()
+
+
+def assert_linear_time(service: Service, attack: Callable[[int], None], short: int) -> None:
+    """Eight times the size must take nowhere near sixty-four times as long.
+
+    Counted in the time that the service is on a processor: another program, or a machine that stands still, adds nothing to it.
+
+    Args:
+        service: is attacked.
+        attack: with so many bytes.
+        short: the smaller number of them.
+    """
+
+    def seconds(size: int) -> float:
+        begun_s = cpu_time_s(service.process.pid)
+        attack(size)
+        return cpu_time_s(service.process.pid) - begun_s
+
+    short_s, long_s = (min(seconds(size) for _ in range(3)) for size in (short, 8 * short))
+    assert long_s < max(32 * short_s, 1.0)
 
 
 @dataclass

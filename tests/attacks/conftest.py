@@ -26,8 +26,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
-    """The service under attack, with short times and otherwise the default settings. It must survive all of the file's attacks."""
-    running = Service("service:app", "--head-timeout", "2", "--body-timeout", "2", "--keep-alive-timeout", "2")
+    """The service under attack, with the default settings. It must survive all of the file's attacks."""
+    yield from surviving(Service("service:app"))
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[Service]:
+    """The same with short times, for the attacks that take long."""
+    yield from surviving(Service("service:app", "--head-timeout", "2", "--body-timeout", "2", "--keep-alive-timeout", "2"))
+
+
+def surviving(running: Service) -> Iterator[Service]:
+    """A service for some attacks, and a look at its health behind them."""
     yield running
     try:
         assert running.process.poll() is None, "\n".join(running.lines[-60:])

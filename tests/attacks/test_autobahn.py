@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.autobahn.__main__ import LIMIT_S, NO_PYTHON, judge
+from tools.autobahn.__main__ import LIMIT_S, NO_PYTHON, TRIES, confirm, judge
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,3 +32,17 @@ def test_a_case_that_failed_is_told() -> None:
         "1.1": good,
     }
     assert judge(outcomes) == ["2.1: FAILED, closing OK", "10.1.1: OK, closing FAILED"]
+
+
+def test_a_case_that_failed_is_run_again_and_alone() -> None:
+    good, bad = ({"behavior": word, "behaviorClose": "OK"} for word in ("OK", "FAILED"))
+    runs: list[list[str]] = []
+
+    def run(cases: list[str]) -> dict[str, dict[str, str]]:
+        runs.append(cases)
+        return {case: good if case == "5.19" else bad for case in cases}
+
+    assert judge(confirm({"1.1": good, "5.19": bad, "7.1": bad}, run)) == ["7.1: FAILED, closing OK"]
+    assert runs == [["5.19", "7.1"], *[["7.1"]] * (TRIES - 2)]
+    assert judge(confirm({"1.1": good}, run)) == []
+    assert len(runs) == TRIES - 1

@@ -408,9 +408,9 @@ def test_connection_close_is_obeyed(service: Service) -> None:
 # -- time ------------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_head_that_comes_in_drops_is_cut_off(service: Service) -> None:
+def test_a_head_that_comes_in_drops_is_cut_off(impatient: Service) -> None:
     began_s = time.monotonic()
-    with service.connect() as wire:
+    with impatient.connect() as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: test\r\n")
         wire.socket.settimeout(0.3)
         found = b""
@@ -425,28 +425,28 @@ def test_a_head_that_comes_in_drops_is_cut_off(service: Service) -> None:
         assert not found or found.startswith(b"HTTP/1.1 408")
 
 
-def test_a_connection_that_says_nothing_is_closed(service: Service) -> None:
-    with service.connect() as wire:
+def test_a_connection_that_says_nothing_is_closed(impatient: Service) -> None:
+    with impatient.connect() as wire:
         assert wire.rest() == b""
 
 
-def test_a_body_that_stops_is_408(service: Service) -> None:
-    with service.connect() as wire:
+def test_a_body_that_stops_is_408(impatient: Service) -> None:
+    with impatient.connect() as wire:
         wire.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 50\r\n\r\nonly this")
         assert [found.status for found in wire.all_responses()] == [408]
 
 
-def test_an_idle_connection_is_closed_without_a_word(service: Service) -> None:
-    with service.connect() as wire:
+def test_an_idle_connection_is_closed_without_a_word(impatient: Service) -> None:
+    with impatient.connect() as wire:
         assert wire.get("/").status == 200
         assert wire.rest() == b""
 
 
-def test_three_hundred_slow_clients_do_not_keep_others_waiting(service: Service) -> None:
-    slow = [service.connect() for _ in range(300)]
+def test_three_hundred_slow_clients_do_not_keep_others_waiting(impatient: Service) -> None:
+    slow = [impatient.connect() for _ in range(300)]
     for wire in slow:
         wire.send(b"GET / HTTP/1.1\r\nHo")
-    assert service.get("/").status == 200
+    assert impatient.get("/").status == 200
     assert sum(wire.rest().startswith(b"HTTP/1.1 408") for wire in slow) == 300
     for wire in slow:
         wire.socket.close()

@@ -18,7 +18,7 @@ from tercel.http.asgi import ASGIExchange
 from tercel.http.exchange import Exchange, Head
 from tercel.server import Server, ServerConfig, serving
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 """How long anything that must happen may take; only a failing test ever waits that long."""
 
 Handler = Callable[[Exchange], Awaitable[None]]

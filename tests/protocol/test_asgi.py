@@ -347,9 +347,9 @@ async def test_an_idle_connection_does_not_hold_the_server_up() -> None:
     async def handler(ex: Exchange) -> None:
         await ex.respond(TEXT, b"")
 
-    async with serving(direct_app(handler), config(graceful_timeout_s=5.0)) as server, connected(server) as peer:
+    async with serving(direct_app(handler), config(graceful_timeout_s=1000)) as server, connected(server) as peer:
         await peer.get()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(WAIT_S):
             await server.stop()
         await peer.ended()
 

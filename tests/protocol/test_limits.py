@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from tercel.http.exchange import Exchange
-from tercel.server import serving
+from tercel.server import Server, serving
 from tests.protocol.peer import TEXT, App, Handler, Peer, config, connected, exchange_with, time_passes, until
 
 pytestmark = pytest.mark.anyio
@@ -226,10 +226,13 @@ async def test_a_connection_that_sends_nothing_is_closed(app_of: AppOf) -> None:
 
 
 async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> None:
-    async with exchange_with(app_of(hello), head_timeout_s=0.1) as peer:
+    async with serving(app_of(hello), config(head_timeout_s=1000)) as server, connected(server) as peer:
         assert (await peer.get()).status == 200
         await peer.send(b"GET / HTTP/1.1\r\nHost")
+        connection = await only_connection(server)
+        await until(lambda: connection.deadline > server.loop.time() + 900)
         sending = asyncio.ensure_future(trickle(peer))
+        connection.deadline = server.loop.time() + 0.1
         response = await peer.response()
         assert (response.status, response["connection"]) == (408, "close")
         await peer.ended()
@@ -238,24 +241,34 @@ async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> N
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_head_that_does_not_end_holds_the_end_up_for_the_time_to_linger_only(app_of: AppOf, before: bool) -> None:
-    settings = config(head_timeout_s=1000, graceful_timeout_s=1000, keep_alive_timeout_s=500, linger_timeout_s=0.3)
+    settings = config(head_timeout_s=1000, graceful_timeout_s=1000, keep_alive_timeout_s=500, linger_timeout_s=30)
     async with serving(app_of(hello), settings) as server, connected(server) as peer:
-        await until(lambda: bool(server.connections))
-        (connection,) = server.connections
+        connection = await only_connection(server)
         begun = b"GET / HTTP/1.1\r\nHost"
         if before:
             assert (await peer.get()).status == 200
             await peer.send(begun)
             await until(lambda: connection.deadline > server.loop.time() + 900)
         stopping = asyncio.ensure_future(server.stop())
-        await until(lambda: connection.deadline < server.loop.time() + 1)
+        await until(lambda: connection.deadline <= server.loop.time() + 30)
         if not before:
             await peer.send(begun)
+            await until(lambda: connection._reader.begun)
         sending = asyncio.ensure_future(trickle(peer))
+        connection.deadline = server.loop.time() + 0.1
         assert (await peer.response()).status == 408
         await peer.ended()
-        sending.cancel()
+        connection.deadline = server.loop.time()  # it has lingered
         await stopping
+        sending.cancel()
+
+
+async def only_connection(server: Server) -> Any:
+    """The server's side of the one connection. Its `deadline` is moved, or its `tick` given a later time, where a limit has to be
+    met or kept: real time would do that too while this machine stands still."""
+    await until(lambda: bool(server.connections))
+    (connection,) = server.connections
+    return connection
 
 
 async def trickle(peer: Peer) -> None:
@@ -271,21 +284,28 @@ async def test_an_idle_connection_is_closed_without_an_answer(app_of: AppOf) -> 
 
 
 async def test_a_connection_in_use_outlives_the_idle_time(app_of: AppOf) -> None:
-    async with exchange_with(app_of(hello), keep_alive_timeout_s=0.3) as peer:
-        for _ in range(10):
+    async with serving(app_of(hello), config(keep_alive_timeout_s=1000)) as server, connected(server) as peer:
+        for _ in range(3):
             assert (await peer.get()).status == 200
-            await time_passes(0.05)
+            connection = await only_connection(server)
+            connection.deadline -= 600
+            connection.tick(server.loop.time())
 
 
 async def test_a_handler_may_take_longer_than_every_limit(app_of: AppOf) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
     async def handler(ex: Exchange) -> None:
         body = await ex.body()
-        await time_passes(0.3)
+        begun.set()
+        await release.wait()
         await ex.respond(TEXT, body)
 
-    limits = {"head_timeout_s": 0.05, "keep_alive_timeout_s": 0.05, "body_timeout_s": 0.05, "write_timeout_s": 0.05}
-    async with exchange_with(app_of(handler), **limits) as peer:
+    async with serving(app_of(handler), config()) as server, connected(server) as peer:
         await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 3\r\n\r\nabc")
+        await begun.wait()
+        (await only_connection(server)).tick(server.loop.time() + 1_000_000)
+        release.set()
         assert (await peer.response()).body == b"abc"
 
 
@@ -310,23 +330,34 @@ async def test_a_body_that_stops_is_answered_with_408(app_of: AppOf, errors: lis
 
 
 async def test_a_body_that_comes_slowly_is_waited_for(app_of: AppOf) -> None:
-    async with exchange_with(app_of(echo), body_timeout_s=0.2) as peer:
+    async with serving(app_of(echo), config(body_timeout_s=1000)) as server, connected(server) as peer:
         await peer.send(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
-        for byte in b"0123456789":
+        connection = await only_connection(server)
+        for byte in b"012345678":
+            await until(lambda: connection.deadline > server.loop.time() + 900)
+            connection.deadline -= 600
             await peer.send(bytes([byte]))
-            await time_passes(0.05)
+        await peer.send(b"9")
         assert (await peer.response()).body == b"0123456789"
 
 
 async def test_the_time_in_which_the_application_does_not_read_is_not_the_clients(app_of: AppOf) -> None:
+    release = asyncio.Event()
+
     async def handler(ex: Exchange) -> None:
-        await time_passes(0.3)
+        await release.wait()
         await ex.respond(TEXT, b"%d" % len(await ex.body()))
 
-    async with exchange_with(app_of(handler), body_timeout_s=0.05, body_buffer_bytes=1000) as peer:
+    settings = config(body_timeout_s=1000, body_buffer_bytes=1000)
+    async with serving(app_of(handler), settings) as server, connected(server) as peer:
         sending = asyncio.ensure_future(
             peer.send(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 9_000_000)
         )
+        connection = await only_connection(server)
+        await until(lambda: bool(connection._reading_paused))
+        for later_s in (1001, 2002):
+            connection.tick(server.loop.time() + later_s)
+        release.set()
         assert (await peer.response()).body == b"9000000"
         await sending
 
@@ -354,15 +385,20 @@ async def test_a_client_that_takes_a_finished_response_slowly_gets_all_of_it(app
     async def handler(ex: Exchange) -> None:
         await ex.respond(TEXT, b"x" * 20_000_000)
 
-    limits = {"write_timeout_s": 0.4, "keep_alive_timeout_s": 0.05, "linger_timeout_s": 0.05}
+    limits = {"write_timeout_s": 1000, "keep_alive_timeout_s": 0.05, "linger_timeout_s": 0.05}
     async with serving(app_of(handler), config(**limits)) as server, connected(server, limit=100_000) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         head = await peer.head_of_response()
-        received = 0
+        connection = await only_connection(server)
+        received = steps = 0
         while piece := await peer.reader.read(500_000):
             received += len(piece)
-            await time_passes(0.01)
+            if connection.write_paused and connection.bytes_buffered() != connection._stall_left_bytes:
+                steps += 1
+                connection._stall_since_s -= 2000
+                connection.tick(server.loop.time())
         assert received == int(head["content-length"])
+        assert steps > 1, "it was not slow"
 
 
 async def test_a_client_that_leaves_the_end_of_a_response_is_dropped(app_of: AppOf) -> None:

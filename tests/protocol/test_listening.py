@@ -168,13 +168,13 @@ async def test_tls_serves_http_and_websocket(certificates: Certificates) -> None
 async def test_a_failed_tls_handshake_harms_nobody_and_logs_nothing(
     certificates: Certificates, errors: list[logging.LogRecord]
 ) -> None:
-    options = {"tls_certfile": certificates.certfile, "tls_keyfile": certificates.keyfile, "tls_handshake_timeout_s": 0.1}
+    options = {"tls_certfile": certificates.certfile, "tls_keyfile": certificates.keyfile}
+    async with serving(APP, config(**options, tls_handshake_timeout_s=0.1)) as impatient, connected(impatient) as silent:
+        assert await silent.rest() == b""
     async with serving(APP, config(**options)) as server:
         async with connected(server) as plain:
             await plain.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
             assert b"HTTP" not in await plain.rest()
-        async with connected(server) as silent:
-            assert await silent.rest() == b""
         with pytest.raises((ssl.SSLError, ConnectionError)):
             async with connected(server, tls=ssl.create_default_context()):
                 pass
