@@ -36,6 +36,7 @@ BUILT_FROM = (
     "tercel/server/_frames.pyx",
     "tercel/server/_hub.pxi",
     "tercel/server/_waiting.pxi",
+    "tercel/server/_pieces.pxi",
     "tercel/http/_reader.pyx",
     "tercel/http/_scalars.pxi",
     "tercel/http/_slots.pxi",

@@ -59,8 +59,12 @@ def _head(response: Response) -> Head:
 # -- items ------------------------------------------------------------------------------------------------------------------------
 
 
-async def _items(generator: Any) -> AsyncGenerator[Any]:
-    """The items of a generator of either kind, with checkpoints, closed in the end."""
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+async def _items(generator: Any, encode: Callable[[Any], Any] = _as_it_is) -> AsyncGenerator[Any]:
+    """The encoded items of a generator of either kind, with checkpoints, closed in the end."""
     if hasattr(generator, "__aiter__"):
         source: Any = generator
     else:
@@ -68,7 +72,7 @@ async def _items(generator: Any) -> AsyncGenerator[Any]:
     count = 0
     async with aclosing(source):
         async for item in source:
-            yield item
+            yield encode(item)
             count += 1
             if count % _CHECKPOINT_ITEMS == 0:
                 await anyio.lowlevel.checkpoint()
@@ -103,9 +107,9 @@ def _body_items(response: StreamingResponse) -> Any:
     return iterator
 
 
-async def _eager_items(generator: Any) -> AsyncGenerator[Any]:
+async def _eager_items(generator: Any, encode: Callable[[Any], Any] = _as_it_is) -> AsyncGenerator[Any]:
     """The same with a checkpoint after every item: over ASGI that is where cancellation arrives."""
-    async with aclosing(_items(generator)) as items:
+    async with aclosing(_items(generator, encode)) as items:
         async for item in items:
             yield item
             await anyio.lowlevel.checkpoint()
@@ -173,18 +177,14 @@ async def _send_events(ex: Exchange, head: Head, generator: Any, encode: Callabl
 
 async def _send_items(ex: Exchange, head: Head, generator: Any, encode: Callable[[Any], bytes]) -> None:
     """A head with the first item, then the rest; nothing is sent before the generator has got that far."""
-    items = _items(generator) if ex.native else _eager_items(generator)
+    items = _items(generator, encode) if ex.native else _eager_items(generator, encode)
     async with aclosing(items):
-        begun = False
-        async for item in items:
-            data = encode(item)
-            if not begun:
-                begun = True
-                await ex.start(head)
-            if not ex.write_at_once(data):
-                await ex.write(data)
-        if not begun:
-            await ex.start(head)
+        first = await anext(items, None)
+        await ex.start(head)
+        if first is not None:
+            if not ex.write_at_once(first):
+                await ex.write(first)
+            await ex.write_each(items, bytes)
         await ex.finish()
 
 
@@ -304,9 +304,9 @@ class PlannedStream(_Sending, StreamingResponse):
 
     async def _encoded(self) -> AsyncIterator[bytes]:
         """For code that iterates over `body_iterator` itself, as middleware does with any streaming response."""
-        async with aclosing(_eager_items(self.generator)) as items:
+        async with aclosing(_eager_items(self.generator, self.encode)) as items:
             async for item in items:
-                yield self.encode(item)
+                yield item
 
 
 def stream_response(renderer: Any, generator: Any, injected: Response | None, background: BackgroundTask | None) -> Response:

@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+import gc
 import sys
 
 include "../http/_slots.pxi"
@@ -46,7 +47,7 @@ cdef struct ConnectionSlots:
 cdef struct ExchangeSlots:
     Py_ssize_t connection, end_waiters, fields, head, simple
     Py_ssize_t began, client, finished, keep_alive, method, path, path_params, query_string
-    Py_ssize_t raw_path, request_body, root_path, scheme, sent, started, status
+    Py_ssize_t raw_path, request_body, root_path, scheme, sent, started, status, stream
 
 cdef struct BodySlots:
     Py_ssize_t chunks, limit, source, buffered, complete, received, started, too_large, whole
@@ -632,6 +633,9 @@ cdef int finish(object connection, object server, object exchange) except -1:
     return 0
 
 
+include "_pieces.pxi"
+
+
 # -- header fields -------------------------------------------------------------------------------------------------------------
 
 
@@ -857,6 +861,7 @@ def bind(connection, exchange, body, parts):
     B.too_large = slot(BodyClass, "too_large")
     B.whole = slot(BodyClass, "_whole")
     bind_server(parts["server"])
+    bind_pieces(parts["stream"], parts["pieces"])
     HEAD_WIRE = slot(HeadClass, "wire")
     HEAD_STATUS = slot(HeadClass, "status")
     READER_BEGUN = slot(ReaderClass, "begun")
@@ -925,3 +930,4 @@ cdef object bind_exchange(object cls):
     E.sent = slot(cls, "sent_body_bytes")
     E.started = slot(cls, "started")
     E.status = slot(cls, "status")
+    E.stream = slot(cls, "_stream")

@@ -6,6 +6,7 @@ Importing this module fails where the extension was not built. Only `tercel.serv
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Final, cast
 from urllib.parse import unquote
@@ -20,6 +21,7 @@ from tercel.server.handling import settle, settle_exit
 from tercel.server.head_reader import HeadReader
 from tercel.server.http1 import HttpConnection
 from tercel.server.request_head import Rejected, check_host, known_hosts
+from tercel.server.stream import ResponseStream
 
 __all__ = ["CompiledConnection", "CompiledExchange"]
 
@@ -34,6 +36,7 @@ class CompiledExchange(HttpExchange):
     respond_now = _http1.respond_now
     header = _http1.header
     json_at_once = _http1.json_at_once
+    write_each = _http1.write_each  # type: ignore[assignment]  # awaitable, but no coroutine
     text_of = _http1.text_of
     headers = property(_http1.read_fields, HttpExchange.headers.fset)  # type: ignore[attr-defined,misc]
 
@@ -64,16 +67,22 @@ def _example_body() -> RequestBody:
     return body
 
 
+async def _example_pieces() -> AsyncGenerator[bytes]:
+    yield b"piece"
+
+
 _PARTS: Final = {
     "check_host": check_host,
     "draining": Draining,
     "head": Head,
     "known_hosts": known_hosts,
+    "pieces": _example_pieces(),
     "reader": HeadReader,
     "rejected": Rejected,
     "server": PerRequest,
     "settle": settle,
     "settle_exit": settle_exit,
+    "stream": ResponseStream,
     "task": asyncio.Task,
     "unquote": unquote,
 }
