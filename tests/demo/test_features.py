@@ -14,7 +14,7 @@ import pytest
 
 from tests.demo.serving import Served
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 def eventually(attempt: Callable[[], bool], deadline_s: float = DEADLINE_S) -> bool:

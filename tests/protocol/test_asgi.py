@@ -370,7 +370,7 @@ async def test_whoever_asked_is_told_when_the_server_stops_and_may_end_in_peace(
         await ex.finish()
         forget()
 
-    async with serving(direct_app(handler), config()) as server, connected(server) as peer:
+    async with serving(direct_app(handler), config(linger_timeout_s=0.1)) as server, connected(server) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         reading = asyncio.ensure_future(peer.response())
         await begun.wait()
@@ -402,7 +402,7 @@ async def test_an_event_stream_ends_cleanly_when_the_server_stops(
         finally:
             ended.append("finally")
 
-    async with serving(app_of(handler), config(graceful_timeout_s=100)) as server, connected(server) as peer:
+    async with serving(app_of(handler), config(graceful_timeout_s=100, linger_timeout_s=0.1)) as server, connected(server) as peer:
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         await begun.wait()
         async with asyncio.timeout(WAIT_S):
@@ -425,7 +425,10 @@ async def test_an_event_stream_that_begins_while_the_server_stops_ends_as_well()
         await ex.write(b"data: one\n\n")
         await asyncio.sleep(1000)
 
-    async with serving(direct_app(handler), config(graceful_timeout_s=100)) as server, connected(server) as peer:
+    async with (
+        serving(direct_app(handler), config(graceful_timeout_s=100, linger_timeout_s=0.1)) as server,
+        connected(server) as peer,
+    ):
         await peer.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         await begun.wait()
         stopping = asyncio.ensure_future(server.stop())

@@ -17,6 +17,9 @@ from tests.protocol.peer import TEXT, App, Handler, Peer, config, connected, exc
 pytestmark = pytest.mark.anyio
 AppOf = Callable[[Handler], App]
 
+OFTEN: dict[str, Any] = {"ws_close_timeout_s": 0.1}
+"""The server looks at its connections four times within the shortest of its limits, at most once a second."""
+
 
 async def hello(ex: Exchange) -> None:
     await ex.respond(TEXT, b"hello")
@@ -226,7 +229,7 @@ async def test_a_connection_that_sends_nothing_is_closed(app_of: AppOf) -> None:
 
 
 async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> None:
-    async with serving(app_of(hello), config(head_timeout_s=1000)) as server, connected(server) as peer:
+    async with serving(app_of(hello), config(head_timeout_s=1000, **OFTEN)) as server, connected(server) as peer:
         assert (await peer.get()).status == 200
         await peer.send(b"GET / HTTP/1.1\r\nHost")
         connection = await only_connection(server)
@@ -241,7 +244,7 @@ async def test_a_head_that_does_not_end_is_answered_with_408(app_of: AppOf) -> N
 
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_head_that_does_not_end_holds_the_end_up_for_the_time_to_linger_only(app_of: AppOf, before: bool) -> None:
-    settings = config(head_timeout_s=1000, graceful_timeout_s=1000, keep_alive_timeout_s=500, linger_timeout_s=30)
+    settings = config(head_timeout_s=1000, graceful_timeout_s=1000, keep_alive_timeout_s=500, linger_timeout_s=30, **OFTEN)
     async with serving(app_of(hello), settings) as server, connected(server) as peer:
         connection = await only_connection(server)
         begun = b"GET / HTTP/1.1\r\nHost"

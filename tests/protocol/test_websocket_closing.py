@@ -13,7 +13,7 @@ import websockets
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection
 
-from tests.protocol.peer import WAIT_S, App, connected, time_passes, until
+from tests.protocol.peer import WAIT_S, App, connected, until
 from tests.protocol.sockets import client, closed_with, echo_with, frame, opened, read_frame, served, sink_of
 
 pytestmark = pytest.mark.anyio
@@ -204,27 +204,37 @@ async def test_a_closing_handshake_that_is_not_completed_is_cut() -> None:
 
 async def test_a_peer_that_answers_pings_is_kept_and_one_that_does_not_is_dropped() -> None:
     seen: list[Any] = []
-    async with served(echo_with(seen), ws_ping_interval_s=0.05, ws_pong_timeout_s=0.1) as server:
-        async with client(server) as socket:
-            await time_passes(0.5)
-            await socket.send("still here")
-            assert await socket.recv() == "still here"
-        seen.clear()
-        async with connected(server) as peer:
-            await opened(peer)
+    session: Any
+    async with served(echo_with([]), ws_ping_interval_s=0.05, ws_pong_timeout_s=1000) as server, connected(server) as peer:
+        await opened(peer)
+        (session,) = server.connections
+        for _ in range(3):
             assert await read_frame(peer) == (0x89, b"")
-            assert await closed_with(peer) == 1011
-            await until(lambda: bool(seen))
+            await peer.send(frame(10, b""))
+            await until(lambda: not session._awaits_pong)
+            session.tick(session.deadline + 1000)
+        await peer.send(frame(1, b"still here"))
+        while (found := await read_frame(peer)) == (0x89, b""):
+            pass
+        assert found == (0x81, b"still here")
+    async with served(echo_with(seen), ws_ping_interval_s=0.05, ws_pong_timeout_s=0.1) as server, connected(server) as peer:
+        await opened(peer)
+        assert await read_frame(peer) == (0x89, b"")
+        assert await closed_with(peer) == 1011
+        await until(lambda: bool(seen))
     assert (seen[-1]["type"], seen[-1]["code"]) == ("websocket.disconnect", 1006)
 
 
 async def test_a_long_message_that_is_still_arriving_is_a_sign_of_life() -> None:
-    async with served(echo_with([]), ws_ping_interval_s=0.05, ws_pong_timeout_s=0.1) as server, connected(server) as peer:
+    session: Any
+    async with served(echo_with([]), ws_ping_interval_s=0.05, ws_pong_timeout_s=1000) as server, connected(server) as peer:
         await opened(peer)
-        data = frame(2, b"x" * 40)
-        for byte in data:
+        (session,) = server.connections
+        await until(lambda: session._awaits_pong)
+        for byte in frame(2, b"x" * 40):
             await peer.send(bytes([byte]))
-            await time_passes(0.02)
+            await until(lambda: session._progress() != session._seen_progress)
+            session.tick(session.deadline)  # as if the time for a pong were over
         while (found := await read_frame(peer))[0] != 0x82:
             assert found[0] == 0x89
         assert found[1] == b"x" * 40
