@@ -174,7 +174,8 @@ class ServerConfig:
     workers: int = 1
     """Processes that share the port through SO_REUSEPORT. One process uses one core."""
     worker_silence_timeout_s: float = 60.0
-    """A worker whose event loop has not moved for this long is killed and replaced. Above any sensible blocking call."""
+    """A worker whose event loop has not moved for this long is killed and replaced. Above any sensible blocking call. Time in
+    which its supervisor stood still too, as in a container that is paused, does not count."""
     max_requests: int | None = None
     """A process stops gracefully after so many responses (its supervisor replaces it); a remedy for leaks in libraries."""
     reload: bool = False

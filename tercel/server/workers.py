@@ -20,7 +20,7 @@ from tercel.server.config import ServerConfig
 from tercel.server.process import EXIT_FAILURE, EXIT_OK
 from tercel.server.sockets import BindError, bind_shared, shares_sockets, unlink_unix_socket, url_of
 from tercel.server.standins import StandIns
-from tercel.server.worker import HURRY
+from tercel.server.worker import HURRY, TICK_S
 
 __all__ = ["Supervisor", "run_workers"]
 
@@ -90,7 +90,9 @@ class Supervisor:
                     if self._stand_ins is not None:
                         self._stand_ins.arrange(now_s)
                 self._kill_overdue(now_s)
-                self._heed(signals.wait(self._all_workers(), self._timeout_s(now_s)))
+                timeout_s = self._timeout_s(now_s)
+                self._heed(signals.wait(self._all_workers(), timeout_s))
+                self._excuse(time.monotonic() - now_s - timeout_s)
                 if (
                     not self._announced
                     and not self._stop_signals
@@ -208,6 +210,17 @@ class Supervisor:
             if slot.renew and slot.worker is not None:
                 slot.successor = Worker(self._app, self._config, slot.listeners)
                 return
+
+    def _excuse(self, late_s: float) -> None:
+        """Blame no worker for a time in which this process stood still itself, as a whole container does while it is paused.
+
+        Args:
+            late_s: how much longer than it was meant to a wait has taken; negative when something ended it.
+        """
+        if late_s > TICK_S:
+            now_s = time.monotonic()
+            for worker in self._all_workers():
+                worker.heard_s = min(worker.heard_s + late_s, now_s)
 
     def _kill_overdue(self, now_s: float) -> None:
         for worker in self._all_workers():

@@ -24,7 +24,8 @@ def test_a_program_of_the_documentation_runs_and_does_what_the_page_says(
         return
     file = tmp_path / "test_program.py"
     file.write_text(program.source)
-    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path)]
+    # A folder of its own: two that tidy up the common one at the same time warn of each other's files.
+    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "--rootdir", str(tmp_path), "--basetemp", str(tmp_path / "folders")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, str(file)],
         cwd=ROOT,

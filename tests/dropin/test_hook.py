@@ -236,7 +236,9 @@ def test_a_test_suite_runs_under_the_hook(arguments: list[str], ini: str, tmp_pa
     (tmp_path / "pytest.ini").write_text(ini or "[pytest]\n")
     (tmp_path / "conftest.py").write_text("import fastapi\nassert fastapi.FastAPI.__module__ == 'tercel.application'\n")
     (tmp_path / "test_it.py").write_text(SUITE)
-    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, cwd=tmp_path)
+    # A folder of its own: two that tidy up the common one at the same time warn of each other's files.
+    options = ["-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "folders")]
+    done = run_python("-m", "pytest", *options, *arguments, cwd=tmp_path)
     assert "2 passed" in done.stdout
 
 
