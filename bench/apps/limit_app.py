@@ -7,7 +7,7 @@ and answers exchanges as compiled handlers do, and has Tercel's `WebSocket` for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -67,10 +67,14 @@ async def list_items(ex: Exchange) -> None:
     await ex.respond(OK, answer_list())
 
 
+async def stream_chunks() -> AsyncIterator[bytes]:
+    for chunk in CHUNKS:
+        yield chunk
+
+
 async def stream(ex: Exchange) -> None:
     await ex.start(TEXT)
-    for chunk in CHUNKS:
-        await ex.write(chunk)
+    await ex.write_each(stream_chunks(), bytes)
     await ex.finish()
 
 
