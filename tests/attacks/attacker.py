@@ -162,6 +162,7 @@ class Wire:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.ended = False
+        self._how = "ended"
 
     def __enter__(self) -> Wire:
         return self
@@ -191,6 +192,7 @@ class Wire:
         try:
             piece = self.socket.recv(65536)
         except ConnectionResetError:
+            self._how = "was reset"
             piece = b""
         if not piece:
             self.ended = True
@@ -201,7 +203,7 @@ class Wire:
     def _until(self, mark: bytes) -> bytes:
         while mark not in self.buffer:
             if not self._more():
-                raise EOFError(f"the connection ended in {self.buffer[:200]!r}")
+                raise EOFError(f"the connection {self._how} in {self.buffer[:200]!r}")
         found, _, self.buffer = self.buffer.partition(mark)
         return found
 
@@ -209,7 +211,7 @@ class Wire:
         """So many bytes."""
         while len(self.buffer) < size:
             if not self._more():
-                raise EOFError(f"the connection ended after {len(self.buffer)} of {size} bytes")
+                raise EOFError(f"the connection {self._how} after {len(self.buffer)} of {size} bytes")
         found, self.buffer = self.buffer[:size], self.buffer[size:]
         return found
 
