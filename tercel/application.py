@@ -518,11 +518,8 @@ class FastAPI(Verbs, Starlette):
             self.middleware_stack = self._built_stack = self.build_middleware_stack()
             self._handlers = Handlers(self.exception_handlers, self.debug)
         self._native = None
-        if self._is_plain():
-            assert self._handlers is not None
-            handlers = self._handlers
-            handled = (handlers.by_class, handlers.by_status)
-            said = {"app": self, "router": self.router, "starlette.exception_handlers": handled}
+        if self._is_plain() and (handlers := self._handlers) is not None:
+            said = {"app": self, "router": self.router, "starlette.exception_handlers": (handlers.by_class, handlers.by_status)}
             assembly = self.router.assembly(handlers, said)
             functions = self._middleware_functions()
             if functions is not None:
@@ -538,11 +535,14 @@ class FastAPI(Verbs, Starlette):
             await self._call_observed(scope, receive, send)
             return
         if scope["type"] == "http":
-            native = self._native
-            if self._seen_changes != changes.count or self.middleware_stack is not self._built_stack:
-                native = self._freeze()
+            is_current = self._seen_changes == changes.count and self.middleware_stack is self._built_stack
+            native = self._native if is_current else self._freeze()
             if native is not None:
-                await native.answer(ASGIExchange(scope, receive, send))
+                ex = ASGIExchange(scope, receive, send)
+                try:
+                    await native.answer(ex)
+                finally:
+                    ex.view = None  # which knows it: only the garbage collector would find the two, and the body with them
                 return
         if self.middleware_stack is None:
             self._freeze()

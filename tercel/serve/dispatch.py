@@ -236,6 +236,8 @@ class Assembly:
             await self.route_asgi(ex, scope)
         except Exception as exc:
             await leaving_late(scope, handle_by(find_in_scope(scope), ex, exc))
+        finally:
+            ex.view = None  # as in `FastAPI.__call__`
 
     async def route_asgi(self, ex: ASGIExchange, scope: Scope) -> None:
         found = self.table.match_http(ex.method, get_route_path(scope), lambda: scope)

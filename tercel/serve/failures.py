@@ -2,6 +2,9 @@
 
 The rules are Starlette's (`ExceptionMiddleware` around the router, again around each route, `ServerErrorMiddleware` outside of
 all), without those classes in between. Read `tercel.serve.dispatch` for who calls this.
+
+Whoever raises an exception on is a frame of its traceback. Such a frame forgets it: otherwise the two, and with them all that the
+frames below know, as half an upload, would wait for the garbage collector.
 """
 
 from __future__ import annotations
@@ -115,21 +118,24 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
         RuntimeError: there is a handler, but the response has begun.
         ClientDisconnect: the same, for a body that the client did not send to its end.
     """
-    if isinstance(exc, BodyTooLarge):
-        exc = too_large()
-    handler = find(exc)
-    if handler is None and (refused := _as_bad_body(ex, exc)) is not None and (handler := find(refused)) is not None:
-        exc = refused
-    if handler is None:
-        raise exc
-    if ex.started:
-        if isinstance(exc.__cause__, ClientDisconnect):
-            raise exc.__cause__  # half a body: the server has answered it, and nobody is left to be told more
-        raise RuntimeError("Caught handled exception, but response already started.") from exc
-    response = await _call(handler, request_of(ex), exc)
-    if response is not None:
-        await respond_with(ex, response)
-    exc.__traceback__ = None  # an instance that is raised again would accumulate tracebacks
+    try:
+        if isinstance(exc, BodyTooLarge):
+            exc = too_large()
+        handler = find(exc)
+        if handler is None and (refused := _as_bad_body(ex, exc)) is not None and (handler := find(refused)) is not None:
+            exc = refused
+        if handler is None:
+            raise exc
+        if ex.started:
+            if isinstance(exc.__cause__, ClientDisconnect):
+                raise exc.__cause__  # half a body: the server has answered it, and nobody is left to be told more
+            raise RuntimeError("Caught handled exception, but response already started.") from exc
+        response = await _call(handler, request_of(ex), exc)
+        if response is not None:
+            await respond_with(ex, response)
+        exc.__traceback__ = None  # an instance that is raised again would accumulate tracebacks
+    finally:
+        del exc  # see the module
 
 
 async def handle_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
@@ -139,18 +145,23 @@ async def handle_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> 
         Exception: what no handler took.
     """
     work = _handle_twice(handlers, ex, exc)
+    del exc
     await (work if ex.view is None else leaving_late(ex.view.scope, work))
 
 
 async def _handle_twice(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
+    remaining: Exception | None = None
     try:
-        await handle_by(handlers.find, ex, exc)
-        return
-    except Exception as error:
-        remaining = error
-    if remaining is exc:
-        raise remaining
-    await handle_by(handlers.find, ex, remaining)
+        try:
+            await handle_by(handlers.find, ex, exc)
+            return
+        except Exception as error:
+            if error is exc:
+                raise
+            remaining = error
+        await handle_by(handlers.find, ex, remaining)
+    finally:
+        del exc, remaining
 
 
 async def answer_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:
@@ -159,8 +170,10 @@ async def answer_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> 
     Raises:
         Exception: what no handler took, after it was answered with 500, so that the server can log it.
     """
+    work = handle_exception(handlers, ex, exc)
+    del exc
     try:
-        await handle_exception(handlers, ex, exc)
+        await work
     except Exception as remaining:
         await answer_server_error(handlers, ex, remaining)
         raise

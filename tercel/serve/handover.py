@@ -317,6 +317,7 @@ class Apart(Passage):
                     await self._until_done()
             await self._stop()
         self._take_back()
+        self._error = self._sent = None  # whose traceback knows this
         self._report()
 
     def _take_back(self) -> None:

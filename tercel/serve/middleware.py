@@ -90,7 +90,9 @@ class _Functions(ABC):
             journey.over = True
             await self._fail(journey, ex, exc)
         finally:
-            journey.inner = None  # which knows the journey: without this only the garbage collector would find the two
+            if journey.inner is not None:
+                journey.inner.view = None
+                journey.inner = None  # which knows the journey: without this only the garbage collector would find the two
 
     def _enter(self, journey: Journey, outer: Exchange, index: int) -> Awaitable[Response]:
         """The call of a function, to be awaited."""
@@ -183,18 +185,21 @@ class AroundRoutes(_Functions):
         Raises:
             BaseException: the same, unless it was a limit.
         """
-        await journey.abandon(exc)
-        if not isinstance(exc, Exception):
+        try:
+            await journey.abandon(exc)
+            if not isinstance(exc, Exception):
+                raise exc
+            scope = journey.scope()
+            limit: Any = too_large() if isinstance(exc, BodyTooLarge) else None
+            if MAX_BODY_SIZE_SCOPE_KEY in scope:
+                limit = body_limit_error(exc)
+            if isinstance(limit, HTTPException) and not ex.started:
+                await respond_with(ex, await http_exception_handler(request_of(ex), limit))
+                return
+            await answer_server_error(self._assembly.handlers, ex, exc)
             raise exc
-        scope = journey.scope()
-        limit: Any = too_large() if isinstance(exc, BodyTooLarge) else None
-        if MAX_BODY_SIZE_SCOPE_KEY in scope:
-            limit = body_limit_error(exc)
-        if isinstance(limit, HTTPException) and not ex.started:
-            await respond_with(ex, await http_exception_handler(request_of(ex), limit))
-            return
-        await answer_server_error(self._assembly.handlers, ex, exc)
-        raise exc
+        finally:
+            del exc  # whose traceback has this frame
 
 
 class AroundApp(_Functions):

@@ -47,7 +47,7 @@ cdef struct ConnectionSlots:
 cdef struct ExchangeSlots:
     Py_ssize_t connection, end_waiters, fields, head, simple
     Py_ssize_t began, client, finished, keep_alive, method, path, path_params, query_string
-    Py_ssize_t raw_path, request_body, root_path, scheme, sent, started, status, stream
+    Py_ssize_t raw_path, request_body, root_path, scheme, sent, started, status, stream, view
 
 cdef struct BodySlots:
     Py_ssize_t chunks, limit, source, buffered, complete, received, started, too_large, whole
@@ -490,6 +490,8 @@ cdef int launch(object self, object server, object exchange) except -1:
         or PyObject_CallOneArg(task_exception, task) is not None
     ):
         settle(exchange, self, task)
+    else:
+        put(exchange, E.view, None)
     return 0
 
 
@@ -931,3 +933,4 @@ cdef object bind_exchange(object cls):
     E.started = slot(cls, "started")
     E.status = slot(cls, "status")
     E.stream = slot(cls, "_stream")
+    E.view = slot(cls, "view")

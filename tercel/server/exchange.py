@@ -539,9 +539,11 @@ class HttpExchange(Exchange):
             elif self._task is not None:
                 self._task.cancel()
 
-    def end_dismissed(self) -> None:
-        """The handler of a dismissed event stream has ended: what it has written is complete as it is."""
-        if not self.finished and self._stream is not None:
+    def task_ended(self) -> None:
+        """The handler has ended. What a dismissed event stream has written is complete as it is."""
+        # It may have an exception, whose traceback knows this exchange: what refers to itself waits for the garbage collector.
+        self._task = None
+        if self.dismissed and not self.finished and self._stream is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 self._stream.finish()
 

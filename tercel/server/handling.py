@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Coroutine
+from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,10 +38,11 @@ if sys.version_info >= (3, 12):
         """Start a task that runs at once, in place, until it first suspends; done already when it never does."""
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
 
-    def _start_in_context_of(
-        other: asyncio.Task[Any], coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[None]:
-        return asyncio.Task(coroutine, loop=loop, context=other.get_context(), eager_start=True)
+    def _context_of(task: asyncio.Task[Any]) -> Context:
+        return task.get_context()
+
+    def _start_again(context: Context, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        return asyncio.Task(coroutine, loop=loop, context=context, eager_start=True)
 
 else:
 
@@ -48,9 +50,10 @@ else:
         """Start a task in the next iteration of the loop: before 3.12 there are no eager ones."""
         return loop.create_task(coroutine)
 
-    def _start_in_context_of(
-        other: asyncio.Task[Any], coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Task[None]:
+    def _context_of(task: asyncio.Task[Any]) -> Context:
+        raise AssertionError("exchanges are rescued only where tasks have a context that can be asked for")
+
+    def _start_again(context: Context, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
         raise AssertionError("exchanges are rescued only where tasks have a context that can be asked for")
 
 
@@ -59,23 +62,22 @@ def settle(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Tas
 
     A callback of the task instead of a coroutine around the handler: it costs nothing while the handler runs.
     """
-    if exchange.dismissed:
-        exchange.end_dismissed()
-    if task.cancelled():
-        if not task.cancelling() and not exchange.started and not connection.gone:
-            _log.error("The application was cancelled by itself at %s %s", exchange.method, _printable(exchange))
-            _answer(exchange, connection, 500)
-        else:
-            connection.break_off(exchange)
-        return
-    error = task.exception()
-    if error is None:
-        if not exchange.finished:
+    exchange.task_ended()
+    error = None if task.cancelled() else task.exception()
+    try:
+        if isinstance(error, Exception) and exchange.rescue is not None:
+            _rescue(exchange, connection, task, error)
+            return
+        exchange.view = None
+        if error is not None:  # SystemExit too, from an endpoint that calls `sys.exit`
+            _handler_failed(exchange, connection, error)
+        elif task.cancelled():
+            _handler_cancelled(exchange, connection, task)
+        elif not exchange.finished:
             _handler_left(exchange, connection)
-    elif not isinstance(error, Exception) or exchange.rescue is None:  # SystemExit, from an endpoint that calls `sys.exit`
-        _handler_failed(exchange, connection, error)
-    else:
-        _rescue(exchange, connection, task, error)
+    finally:
+        # The frames of its traceback know this one, from which the task was started that answered.
+        del task, error
 
 
 def settle_exit(exchange: HttpExchange, connection: HttpConnection, error: SystemExit) -> None:
@@ -83,8 +85,8 @@ def settle_exit(exchange: HttpExchange, connection: HttpConnection, error: Syste
 
     asyncio lets that out of the task's constructor: there is no task to look at, and asyncio has said so in the log.
     """
-    if exchange.dismissed:
-        exchange.end_dismissed()
+    exchange.task_ended()
+    exchange.view = None
     _handler_failed(exchange, connection, error)
 
 
@@ -94,15 +96,26 @@ def _rescue(exchange: HttpExchange, connection: HttpConnection, failed: asyncio.
     assert rescue is not None
     exchange.rescue = None
     try:
-        task = _start_in_context_of(failed, rescue(exchange, error), connection.loop)
+        task = _start_again(_context_of(failed), rescue(exchange, error), connection.loop)
     except SystemExit as exit:
         settle_exit(exchange, connection, exit)
         return
+    finally:
+        del failed, error  # as in `settle`
     if task.done():
         settle(exchange, connection, task)
     else:
         task.add_done_callback(partial(settle, exchange, connection))
         connection.server.keep_task(task)
+    del task
+
+
+def _handler_cancelled(exchange: HttpExchange, connection: HttpConnection, task: asyncio.Task[None]) -> None:
+    if not task.cancelling() and not exchange.started and not connection.gone:
+        _log.error("The application was cancelled by itself at %s %s", exchange.method, _printable(exchange))
+        _answer(exchange, connection, 500)
+    else:
+        connection.break_off(exchange)
 
 
 def _handler_failed(exchange: HttpExchange, connection: HttpConnection, error: BaseException) -> None:

@@ -232,6 +232,7 @@ class HttpConnection(FlowControl, asyncio.Protocol):
         """Another protocol takes over. Returns the bytes behind the upgrade request, which are its."""
         # There is no further head, and the parser of the last one has a kilobyte.
         self._reader.close()
+        self._handle = None
         ahead = self._ahead
         self._ahead = None
         self.release_reading()
@@ -373,11 +374,13 @@ class HttpConnection(FlowControl, asyncio.Protocol):
                 return
         else:
             task = start_task(handler(exchange), self.loop)
-        if task.done():
-            if not exchange.finished or task.cancelled() or task.exception() is not None:
-                settle(exchange, self, task)
-        else:
+        if not task.done():
             self.watch(exchange, task)
+        elif not exchange.finished or task.cancelled() or task.exception() is not None:
+            settle(exchange, self, task)
+        else:
+            exchange.view = None
+        del task  # the traceback of its exception knows this frame
 
     def watch(self, exchange: HttpExchange, task: asyncio.Task[None]) -> None:
         """The handler has suspended for the first time, or has not begun yet."""

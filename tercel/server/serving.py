@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tercel.http.exchange import Scope
 from tercel.server.acceptor import Acceptor, Guests
 from tercel.server.asgi import AsgiApp, handler_for
 from tercel.server.config import ServerConfig
@@ -317,7 +318,7 @@ class Server(PerRequest):
         opening = check_opening(exchange.headers, config.ws_allowed_origins, compression=config.ws_compression)
         session = WebSocketSession(connection, exchange, opening)
         # Not in place: the application may accept at once, and the connection is in the middle of reading.
-        session.task = self.loop.create_task(_run_websocket(self.app, session))
+        session.task = self.loop.create_task(_run_websocket(self.app, session, session.make_scope(opening)))
         self.keep_task(session.task)
 
     def keep_task(self, task: asyncio.Task[Any]) -> None:
@@ -377,10 +378,10 @@ class Server(PerRequest):
         self._tick_timer = self.loop.call_later(self._tick_s, self._tick)
 
 
-async def _run_websocket(app: AsgiApp, session: WebSocketSession) -> None:
+async def _run_websocket(app: AsgiApp, session: WebSocketSession, scope: Scope) -> None:
     """Run the application for one WebSocket to its end. Raises nothing but cancellation."""
     try:
-        await session.stepped(app(session.scope, session.receive, session.send))
+        await session.stepped(app(scope, session.receive, session.send))
     except asyncio.CancelledError:
         session.close(1012, "service restart")
         session.task_ended()

@@ -59,7 +59,6 @@ class WebSocketSession(FlowControl, Parting, WSListener):
     """A WebSocket and the connection under it.
 
     Attributes:
-        scope: the ASGI scope.
         deadline: when `tick` has something to do, on the loop's clock.
         websocket_class: what user code gets.
     """
@@ -78,7 +77,6 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         "_exchange",
         "_face",
         "_gate",
-        "_handle",
         "_key",
         "_lingering",
         "_next_ping_s",
@@ -92,7 +90,6 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         "_violation",
         "_ws",
         "deadline",
-        "scope",
         "websocket_class",
     )
 
@@ -127,15 +124,18 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         self._protocol: Any = None
         self._gate: Any = None
         self.deadline = math.inf
-        self._handle = ConnectionHandle(self, self._server.draining)
+
+    def make_scope(self, opening: Opening) -> Scope:
+        """The ASGI scope. It knows this session, which for that reason does not keep it."""
+        exchange = self._exchange
         scope = dict(exchange.scope)
         del scope["method"]
         scope["type"] = "websocket"
         scope["asgi"] = {"version": "3.0", "spec_version": "2.4"}
         scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
         scope["subprotocols"] = opening.subprotocols
-        scope["extensions"] = {"websocket.http.response": {}, "tercel": self._handle}
-        self.scope: Scope = scope
+        scope["extensions"] = {"websocket.http.response": {}, "tercel": ConnectionHandle(self, self._server.draining)}
+        return scope
 
     # -- ASGI: receive -----------------------------------------------------------------------------------------------------
 
@@ -410,6 +410,7 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         """The connection under it is gone."""
         if self._face is not None:
             self._face.silent = True
+            self._face.gate = None
         self._state = _CLOSED
         self._disconnected(1006, "")
         self._server.closed(self)
@@ -420,8 +421,9 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         connection = self._connection
         connection.lost = connection.gone = True
         connection.exchange = None
-        # picows' objects refer to this one.
+        # The gate and picows' objects refer to this one.
         self._protocol = self._ws = self._gate = None
+        self.reads = self.transport
 
     # -- what picows calls -------------------------------------------------------------------------------------------------
 
@@ -595,4 +597,4 @@ class WebSocketSession(FlowControl, Parting, WSListener):
         self._state = _CLOSED
 
     def _printable(self) -> str:
-        return cast(bytes, self.scope["raw_path"]).decode("latin-1")
+        return self._exchange.raw_path.decode("latin-1")
