@@ -243,6 +243,7 @@ class Apart(Passage):
         self.journey.waiting.append(self)
         if above is not None and above.cancelling() > cancelled:
             self._scope.cancel()  # by the work itself while it ran in place: it ends at its next pause, not one later
+        del above  # which may come to know an exception whose traceback has this frame
         try:
             while self.response is None and not self._is_over():
                 await self._something()

@@ -243,7 +243,11 @@ class AroundApp(_Functions):
         await self.inner(passage.scope, passage.receive, passage.send)
 
     async def _fail(self, journey: Journey, ex: Exchange, exc: BaseException) -> None:
-        await journey.abandon(exc)
-        if not isinstance(exc, BodyTooLarge) or ex.started:
-            raise exc
-        await respond_with(ex, await http_exception_handler(request_of(ex), too_large()))
+        try:
+            await journey.abandon(exc)
+            if not isinstance(exc, BodyTooLarge) or ex.started:
+                raise exc
+            await respond_with(ex, await http_exception_handler(request_of(ex), too_large()))
+        finally:
+            ex.view = None
+            del exc  # whose traceback has this frame

@@ -60,14 +60,13 @@ async def refuse(request: Request) -> None:
 def application(around: str, engine: Any) -> FastAPI:
     """All kinds of endpoints, behind middleware of a kind."""
     app = FastAPI(engine=engine)
-    if around == "a function":
+    if "ASGI middleware" in around:
+        app.add_middleware(GZipMiddleware)
+    if "a function" in around:
 
         @app.middleware("http")
         async def function(request: Request, call_next: Any) -> Any:
             return await call_next(request)
-
-    elif around == "ASGI middleware":
-        app.add_middleware(GZipMiddleware)
 
     @app.post("/upload")
     async def upload(file: UploadFile) -> str:
@@ -181,7 +180,7 @@ async def ask(server: Server, target: str, kind: str, body: bytes, length: int, 
 
 
 @pytest.mark.parametrize("engine", ["compiled", "interpreted"])
-@pytest.mark.parametrize("around", ["nothing", "a function", "ASGI middleware"])
+@pytest.mark.parametrize("around", ["nothing", "a function", "ASGI middleware", "a function around ASGI middleware"])
 def test_nothing_of_a_request_waits_for_the_garbage_collector(around: str, engine: str) -> None:
     left: dict[str, Counter[str]] = {}
 
