@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -133,27 +133,33 @@ def application(around: str, engine: Any) -> FastAPI:
     return app
 
 
-class Left:
-    """What only the garbage collector has found, by its class."""
-
-    def __init__(self) -> None:
-        self.found: Counter[str] = Counter()
-
-    @contextmanager
-    def counted(self) -> Iterator[None]:
+@contextmanager
+def garbage(found: Counter[str]) -> Iterator[None]:
+    """Counts what only the garbage collector has found, by its class."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        gc.disable()
-        try:
-            yield
-            gc.set_debug(gc.DEBUG_SAVEALL)
-            gc.collect()
-        finally:
-            gc.set_debug(0)
-            gc.enable()
-            garbage = list(gc.garbage)
-            gc.garbage.clear()
-        kinds = (f"{type(one).__module__}.{type(one).__qualname__}" for one in garbage)
-        self.found += Counter(kind for kind in kinds if kind.startswith(("tercel.", "starlette.", "fastapi.")))
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        left = list(gc.garbage)
+        gc.garbage.clear()
+    kinds = (f"{type(one).__module__}.{type(one).__qualname__}" for one in left)
+    found.update(kind for kind in kinds if kind.startswith(("tercel.", "starlette.", "fastapi.")))
+
+
+async def always_left(work: Callable[[], Awaitable[None]]) -> Counter[str]:
+    """What some work leaves each time: once it may be a thread of an earlier test that has ended just then."""
+    for _ in range(3):
+        found: Counter[str] = Counter()
+        with garbage(found):
+            await work()
+        if not found:
+            break
+    return found
 
 
 async def ended(server: Server) -> None:
@@ -192,11 +198,9 @@ def test_nothing_of_a_request_waits_for_the_garbage_collector(around: str, engin
             requests += [(target, BOUNDARY, PART, 1_000_000, None) for target in ("/upload", "/body", "/pieces", "/form")]
             for request in requests:
                 await ask(server, *request)
-                one = Left()
-                with one.counted():
-                    await ask(server, *request)
-                if one.found:
-                    left[f"{request[0]} {request[2][:10]!r} {request[4]}"] = one.found
+                found = await always_left(lambda: ask(server, *request))  # noqa: B023
+                if found:
+                    left[f"{request[0]} {request[2][:10]!r} {request[4]}"] = found
 
     asyncio.run(run())
     assert left == {}
@@ -204,7 +208,7 @@ def test_nothing_of_a_request_waits_for_the_garbage_collector(around: str, engin
 
 @pytest.mark.parametrize("end", ["a close", "no word"])
 def test_nothing_of_a_websocket_waits_for_the_garbage_collector(end: str) -> None:
-    left = Left()
+    found: list[Counter[str]] = []
 
     async def talk(server: Server) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -222,8 +226,7 @@ def test_nothing_of_a_websocket_waits_for_the_garbage_collector(end: str) -> Non
     async def run() -> None:
         async with serving(application("nothing", "compiled")) as server:
             await talk(server)
-            with left.counted():
-                await talk(server)
+            found.append(await always_left(lambda: talk(server)))
 
     asyncio.run(run())
-    assert left.found == Counter()
+    assert found == [Counter()]
