@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from starlette._utils import is_async_callable
 from starlette.exceptions import HTTPException, WebSocketException
@@ -128,14 +128,32 @@ async def handle_by(find: Find, ex: Exchange, exc: Exception) -> None:
             raise exc
         if ex.started:
             if isinstance(exc.__cause__, ClientDisconnect):
-                raise exc.__cause__  # half a body: the server has answered it, and nobody is left to be told more
+                _raise_cause(exc)  # half a body: the server has answered it, and nobody is left to be told more
             raise RuntimeError("Caught handled exception, but response already started.") from exc
         response = await _call(handler, request_of(ex), exc)
         if response is not None:
             await respond_with(ex, response)
         exc.__traceback__ = None  # an instance that is raised again would accumulate tracebacks
     finally:
+        _untie(exc)
         del exc  # see the module
+
+
+def _raise_cause(exc: Exception) -> NoReturn:
+    cause = exc.__cause__
+    assert cause is not None
+    try:
+        raise cause
+    finally:
+        _untie(cause)
+        del cause, exc
+
+
+def _untie(exc: BaseException) -> None:
+    """Undo that an exception, raised again, has as its context the one that it is the cause of."""
+    context = exc.__context__
+    if context is not None and context.__cause__ is exc:
+        exc.__context__ = None
 
 
 async def handle_exception(handlers: Handlers, ex: Exchange, exc: Exception) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.attacker import WAIT_S, Service, Socket, Wire
+from tests.processes import wait_until
 
 TRIES = 40
 """Connections that would all miss one of two workers once in 10^12 times."""
@@ -150,7 +151,7 @@ def test_another_answers_while_a_worker_stops_that_has_served_its_number_of_requ
         while not any(f"Worker {pid} is stopping and is replaced" in line for line in pair.service.lines):
             assert time.monotonic() < deadline_s
             pair.ask()
-        assert pid not in pair.who()
+        wait_until(lambda: pid not in pair.who(), within_s=WAIT_S)  # the supervisor says so before the worker has heard of it
         pair.clear("stream")
         assert b"whole\n" in wire.rest()
 

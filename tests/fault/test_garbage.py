@@ -137,6 +137,7 @@ def application(around: str, engine: Any) -> FastAPI:
 def garbage(found: Counter[str]) -> Iterator[None]:
     """Counts what only the garbage collector has found, by its class."""
     gc.collect()
+    gc.freeze()  # what there was before is not looked at
     gc.disable()
     try:
         yield
@@ -145,6 +146,7 @@ def garbage(found: Counter[str]) -> Iterator[None]:
     finally:
         gc.set_debug(0)
         gc.enable()
+        gc.unfreeze()
         left = list(gc.garbage)
         gc.garbage.clear()
     kinds = (f"{type(one).__module__}.{type(one).__qualname__}" for one in left)
