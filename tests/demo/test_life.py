@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
 
@@ -118,22 +119,27 @@ def test_a_mail_server_that_is_away_does_not_hurt_the_sign_up(lonely: Served) ->
 # -- external data -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def behind(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Upstream]]:
+@contextmanager
+def in_front(server_name: str, folder: Path, patience_s: float) -> Iterator[tuple[Served, Upstream]]:
     """The demo with another server behind it, whose `respond` each test sets."""
     with upstream(never_answer) as up:
-        settings = {"EXTERNAL_URL": f"{up.url}/data", "EXTERNAL_TIMEOUT_S": "15"}
-        with served(server_name, tmp_path_factory.mktemp("behind"), settings) as server:
+        settings = {"EXTERNAL_URL": f"{up.url}/data", "EXTERNAL_TIMEOUT_S": f"{patience_s}"}
+        with served(server_name, folder, settings) as server:
             yield server, up
+
+
+@pytest.fixture(scope="module")
+def behind(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Upstream]]:
+    """With patience: what is slow is the machine."""
+    with in_front(server_name, tmp_path_factory.mktemp("behind"), 15) as both:
+        yield both
 
 
 @pytest.fixture(scope="module")
 def impatient(server_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Upstream]]:
-    """The same, and it waits for half a second only."""
-    with upstream(never_answer) as up:
-        settings = {"EXTERNAL_URL": f"{up.url}/data", "EXTERNAL_TIMEOUT_S": "0.5"}
-        with served(server_name, tmp_path_factory.mktemp("impatient"), settings) as server:
-            yield server, up
+    """It waits for half a second only."""
+    with in_front(server_name, tmp_path_factory.mktemp("impatient"), 0.5) as both:
+        yield both
 
 
 def external(server: Served) -> tuple[int, str]:
